@@ -1,0 +1,256 @@
+"""The kernel's constants and system calls, one line each, under the kernel's names and in its argument order.
+
+Every call raises OSError(errno, strerror, name). Calls that Python itself has (setresuid, execve, …) are taken from
+`posix` by the modules that need them. Numbers: linux/arch/x86/entry/syscalls/syscall_64.tbl and, for arm64,
+include/uapi/asm-generic/unistd.h.
+"""
+
+import posix
+from _ctypes import (
+    FUNCFLAG_CDECL,
+    FUNCFLAG_PYTHONAPI,
+    FUNCFLAG_USE_ERRNO,
+    CFuncPtr,
+    _SimpleCData,
+    addressof,
+    dlopen,
+    dlsym,
+    get_errno,
+)
+
+MACHINE = posix.uname().machine
+# name: (x86-64, arm64); a call that came after 5.1 has one number everywhere
+NUMBER = {
+    name: row[MACHINE == "aarch64"]
+    for name, row in {
+        "capset": (126, 91),
+        "clone3": (435, 435),
+        "close_range": (436, 436),
+        "fsconfig": (431, 431),
+        "fsmount": (432, 432),
+        "fsopen": (430, 430),
+        "fstatfs": (138, 44),
+        "keyctl": (250, 219),
+        "mount": (165, 40),
+        "mount_setattr": (442, 442),
+        "move_mount": (429, 429),
+        "open_tree": (428, 428),
+        "openat2": (437, 437),
+        "pidfd_open": (434, 434),
+        "pidfd_send_signal": (424, 424),
+        "prctl": (157, 167),
+        "prlimit64": (302, 261),
+        "ptrace": (101, 117),
+        "seccomp": (317, 277),
+        "setns": (308, 268),
+        "unshare": (272, 97),
+    }.items()
+}
+# seccomp's AUDIT_ARCH_* of the machine
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}.get(MACHINE, 0)
+
+CLONE_NEWTIME = 0x00000080
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_INTO_CGROUP = 0x200000000
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+CLOSE_RANGE_CLOEXEC = 4
+KEYCTL_JOIN_SESSION_KEYRING = 1
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE, MS_RDONLY = 2, 4, 8, 0x4000, 0x40000, 1
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 4
+AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
+MOUNT_ATTR_RDONLY = 1
+FSCONFIG_CMD_CREATE = 6
+
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 2, 4, 8, 16
+
+PROC_SUPER_MAGIC = 0x9FA0
+DEVPTS_SUPER_MAGIC = 0x1CD1
+
+PTRACE_DETACH = 17
+PTRACE_GETREGSET = 0x4204
+PTRACE_SETREGSET = 0x4205
+PTRACE_SEIZE = 0x4206
+PTRACE_INTERRUPT = 0x4207
+PTRACE_SECCOMP_GET_FILTER = 0x420C
+PTRACE_SECCOMP_GET_METADATA = 0x420D
+NT_PRSTATUS = 1
+SECCOMP_SET_MODE_FILTER = 1
+
+# asm-generic/resource.h: the rows of /proc/PID/limits
+RLIMITS = {
+    "Max cpu time": 0,
+    "Max file size": 1,
+    "Max data size": 2,
+    "Max stack size": 3,
+    "Max core file size": 4,
+    "Max resident set": 5,
+    "Max processes": 6,
+    "Max open files": 7,
+    "Max locked memory": 8,
+    "Max address space": 9,
+    "Max file locks": 10,
+    "Max pending signals": 11,
+    "Max msgqueue size": 12,
+    "Max nice priority": 13,
+    "Max realtime priority": 14,
+    "Max realtime timeout": 15,
+}
+RLIM_INFINITY = (1 << 64) - 1
+
+
+class _Char(_SimpleCData):  # type: ignore[type-arg]
+    _type_ = "c"
+
+
+class _Long(_SimpleCData):  # type: ignore[type-arg]
+    _type_ = "l"
+
+
+class _Function(CFuncPtr):
+    # PYTHONAPI keeps the interpreter's lock, so that the child of a bare clone3 holds it too
+    _flags_ = FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO | FUNCFLAG_PYTHONAPI
+    _restype_ = _Long
+    _argtypes_ = (_Long,) * 7
+
+
+_syscall = _Function(dlsym(dlopen(None, 0), "syscall"))
+
+
+def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
+    """Make one system call; bytes become a C string, a bytearray is memory that the kernel may write."""
+    words, memory = [], []
+    for argument in arguments:
+        if isinstance(argument, int):
+            words.append(argument)
+            continue
+        buffer = argument if isinstance(argument, bytearray) else bytearray(argument + b"\0")
+        memory.append((_Char * len(buffer)).from_buffer(buffer))
+        words.append(addressof(memory[-1]))
+    result = int(_syscall(NUMBER[name], *words, *(0,) * (6 - len(words))))
+    if result == -1:
+        errno = get_errno()
+        raise OSError(errno, posix.strerror(errno), name)
+    return result
+
+
+def address(buffer: bytearray) -> int:
+    """Tell where a buffer lies in memory, for structures that hold pointers; the caller keeps it alive."""
+    return int(addressof((_Char * len(buffer)).from_buffer(buffer)))
+
+
+def bounding_has(capability: int) -> "bool | None":
+    """Tell whether the bounding set has a capability; None past the kernel's last one."""
+    try:
+        return prctl(PR_CAPBSET_READ, capability) == 1
+    except OSError as problem:
+        if problem.errno == 22:  # EINVAL: no such capability
+            return None
+        raise
+
+
+def capset(data: bytearray) -> int:  # noqa: D103 - the system calls are documented in section 2 of the manual
+    return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
+
+
+def clone3(args: bytearray) -> int:
+    return _call("clone3", args, len(args))
+
+
+def close_range(first: int, last: int, flags: int) -> int:
+    return _call("close_range", first, last, flags)
+
+
+def fsconfig(fd: int, cmd: int) -> int:
+    return _call("fsconfig", fd, cmd, 0, 0, 0)
+
+
+def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int:
+    return _call("fsmount", fs_fd, flags, attr_flags)
+
+
+def fsopen(fsname: bytes, flags: int) -> int:
+    return _call("fsopen", fsname, flags)
+
+
+def fstatfs_type(fd: int) -> int:
+    buffer = bytearray(256)
+    _call("fstatfs", fd, buffer)
+    return int.from_bytes(buffer[:8], "little")
+
+
+def keyctl(operation: int, argument: bytes) -> int:
+    return _call("keyctl", operation, argument)
+
+
+def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int) -> int:
+    return _call("mount", source, target, filesystemtype, mountflags, 0)
+
+
+def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int) -> int:
+    attr = bytearray(attr_set.to_bytes(8, "little") + bytes(24))
+    return _call("mount_setattr", dirfd, path, flags, attr, len(attr))
+
+
+def move_mount(from_dirfd: int, to_path: bytes) -> int:
+    return _call("move_mount", from_dirfd, b"", AT_FDCWD, to_path, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def open_tree(dirfd: int, path: bytes, flags: int) -> int:
+    return _call("open_tree", dirfd, path, flags)
+
+
+def openat2(dirfd: int, path: bytes, flags: int, resolve: int) -> int:
+    how = bytearray(flags.to_bytes(8, "little") + bytes(8) + resolve.to_bytes(8, "little"))
+    return _call("openat2", dirfd, path, how, len(how))
+
+
+def pidfd_open(pid: int) -> int:
+    return _call("pidfd_open", pid, 0)
+
+
+def pidfd_send_signal(pidfd: int, sig: int) -> int:
+    return _call("pidfd_send_signal", pidfd, sig, 0, 0)
+
+
+def prctl(option: int, *arguments: int) -> int:
+    return _call("prctl", option, *arguments)
+
+
+def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray | int") -> int:
+    return _call("prlimit64", pid, resource, new, old)
+
+
+def ptrace(request: int, pid: int, addr: int, data: "int | bytearray") -> int:
+    return _call("ptrace", request, pid, addr, data)
+
+
+def seccomp(operation: int, flags: int, args: bytearray) -> int:
+    return _call("seccomp", operation, flags, args)
+
+
+def setns(fd: int, nstype: int) -> int:
+    return _call("setns", fd, nstype)
+
+
+def unshare(flags: int) -> int:
+    return _call("unshare", flags)
