@@ -1,0 +1,150 @@
+"""Accept a Plan: every field known, of its type and within bounds, before anything is done with it."""
+
+from .capabilities import ALL
+from .namespaces import NAMES
+from .refusal import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypedDict
+
+    class PlannedTarget(TypedDict):
+        """The process to enter, and the container that it must belong to ('' for pid:N)."""
+
+        pid: int
+        container: str
+        name: str
+
+    class PlannedCapabilities(TypedDict):
+        """Which set to begin with, and bit sets to add and drop."""
+
+        base: str
+        add: int
+        drop: int
+
+    class PlannedEnvironment(TypedDict):
+        """Where the environment comes from, and its NAME=VALUE words."""
+
+        base: str
+        set: list[str]
+
+    class Plan(TypedDict):
+        """What stage 2 has to do; plain JSON."""
+
+        version: int
+        target: PlannedTarget
+        namespaces: list[str]
+        capabilities: PlannedCapabilities
+        seccomp: str
+        apparmor: str | None
+        selinux: str | None
+        no_new_privs: bool | None
+        cgroups: bool
+        limits: bool
+        user: str | None
+        groups: list[str]
+        environment: PlannedEnvironment
+        directory: str | None
+        command: list[str]
+        shell: str | None
+        tty: bool
+        stdin: bool
+        detach: bool
+        mounts: list[str]
+        debug: bool
+
+
+MOST_WORDS, LONGEST_WORD, LARGEST_PID = 100_000, 1 << 21, 1 << 22
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_WORD and "\0" not in value
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_WORDS and all(_text(word) for word in value)
+
+
+def _boolean(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _mask(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= ALL
+
+
+def _one_of(*choices: str) -> "Callable[[object], bool]":
+    return lambda value: isinstance(value, str) and value in choices
+
+
+def _some_of(*choices: str) -> "Callable[[object], bool]":
+    return lambda value: isinstance(value, list) and all(isinstance(word, str) and word in choices for word in value)
+
+
+def _optional(check: "Callable[[object], bool]") -> "Callable[[object], bool]":
+    return lambda value: value is None or check(value)
+
+
+def _pid(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_PID
+
+
+def _container(value: object) -> bool:
+    return isinstance(value, str) and (not value or (len(value) == 64 and not value.strip("0123456789abcdef")))
+
+
+def _label(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 4096 and value.isprintable()
+
+
+def _path(value: object) -> bool:
+    return isinstance(value, str) and _text(value) and value.startswith("/") and len(value) <= 4096
+
+
+def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
+    return lambda value: isinstance(value, dict) and _first_wrong(value, fields) is None
+
+
+FIELDS: "dict[str, Callable[[object], bool]]" = {
+    "version": lambda value: value == 1,
+    "target": _record({"pid": _pid, "container": _container, "name": _text}),
+    "namespaces": _some_of(*NAMES),
+    "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),
+    "seccomp": _one_of("container", "none", "unconfined"),
+    "apparmor": _optional(_label),
+    "selinux": _optional(_label),
+    "no_new_privs": _optional(_boolean),
+    "cgroups": _boolean,
+    "limits": _boolean,
+    "user": _optional(_text),
+    "groups": _words,
+    "environment": _record({"base": _one_of("given", "target"), "set": _words}),
+    "directory": _optional(_path),
+    "command": _words,
+    "shell": _optional(_text),
+    "tty": _boolean,
+    "stdin": _boolean,
+    "detach": _boolean,
+    "mounts": _some_of("proc", "sys"),
+    "debug": _boolean,
+}
+
+
+def _first_wrong(value: "dict[str, object]", fields: "dict[str, Callable[[object], bool]]") -> "str | None":
+    """Name the first field that is missing, unknown or unfit."""
+    for name in [*fields, *value]:
+        if name not in fields or name not in value or not fields[name](value[name]):
+            return name
+    return None
+
+
+def accept(value: object) -> "Plan":
+    """Return the Plan, or refuse it by the name of its first unfit field."""
+    if not isinstance(value, dict):
+        raise Refusal("the plan is not an object")
+    wrong = _first_wrong(value, FIELDS)
+    if wrong is not None:
+        raise Refusal(f"the plan's field {ascii(wrong)[:60]} is missing, unknown or out of bounds")
+    plan: Plan = value  # type: ignore[assignment]
+    return plan

@@ -1,0 +1,97 @@
+"""Put the command into the container's cgroups, so that its limits hold for it too (cgroups(7)).
+
+Moving another process by cgroup.procs waits for an RCU grace period, 5 to 20 ms. A process that writes 0 to the `tasks`
+file of a v1 hierarchy moves itself without it, and on v2 it can be born there (CLONE_INTO_CGROUP, Linux 5.7).
+"""
+
+import posix
+
+from .files import read
+from .target import Target
+
+
+def parse(text: bytes) -> list[tuple[str, str]]:
+    """Parse /proc/PID/cgroup into (controllers, path) rows; controllers are '' for v2."""
+    rows = []
+    for line in text.decode("utf-8", "surrogateescape").splitlines():
+        _, controllers, path = line.split(":", 2)
+        rows.append((controllers, path))
+    return rows
+
+
+def mounts(mountinfo: bytes) -> dict[str, tuple[str, str]]:
+    """Map each hierarchy's controllers ('' for v2) to (root, mount point), as /proc/self/mountinfo shows them."""
+    found = {}
+    for line in mountinfo.decode("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, rest = after.partition(" ")
+        root, point = before.split(" ", 5)[3:5]
+        if kind == "cgroup2":
+            found[""] = (root, point)
+        elif kind == "cgroup":
+            options = rest.split(" ")[-1].split(",")
+            for option in options:
+                found[option] = (root, point)
+    return found
+
+
+def directory(hierarchies: dict[str, tuple[str, str]], controllers: str, path: str) -> str:
+    """Find where a cgroup lies below /sys/fs/cgroup; OSError(ENOENT) when its hierarchy is not mounted here."""
+    root, point = hierarchies.get(controllers.split(",")[0], ("", ""))
+    prefix = root.rstrip("/")
+    if not point or ".." in path.split("/") or not (path + "/").startswith(prefix + "/"):
+        raise OSError(2, f"the container's cgroup {path} is not below a cgroup mount of this machine", "open")
+    return (point + path[len(prefix) :]).rstrip("/")
+
+
+class Cgroups:
+    """Hold the open files through which the command joins: v1 `tasks`, and the v2 directory or -1."""
+
+    def __init__(self, target: Target, *, wanted: bool) -> None:
+        """Open them while the host's files are still ours; those that we are in already are left out."""
+        self.tasks: list[int] = []
+        self.unified = -1
+        self.rows = parse(target.read("cgroup"))
+        self._directories: list[str] = []
+        own = parse(read("/proc/self/cgroup"))
+        missing = [row for row in self.rows if row not in own]
+        hierarchies = mounts(read("/proc/self/mountinfo"))
+        for controllers, path in missing:
+            try:
+                place = directory(hierarchies, controllers, path)
+                self._directories.append(place)
+                if wanted and controllers:
+                    self.tasks.append(posix.open(f"{place}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
+                elif wanted:
+                    self.unified = posix.open(place, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            except OSError:
+                if wanted:
+                    raise
+
+    def frozen(self) -> bool:
+        """Tell whether the container is frozen (docker pause): then nothing in its cgroup runs, nor would we."""
+        return any(_holds(f"{place}/{name}", word) for place in self._directories for name, word in FREEZERS)
+
+    def join(self) -> None:
+        """Move this process into the v1 hierarchies."""
+        for fd in self.tasks:
+            posix.write(fd, b"0")
+
+    def attach(self, pid: int) -> None:
+        """Move a process into the v2 cgroup, the slow way."""
+        fd = posix.open("cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=self.unified)
+        try:
+            posix.write(fd, str(pid).encode())
+        finally:
+            posix.close(fd)
+
+
+FREEZERS = (("freezer.state", b"FROZEN"), ("cgroup.events", b"frozen 1"))
+
+
+def _holds(path: str, word: bytes) -> bool:
+    """Tell whether a freezer's file says a word; a hierarchy without a freezer has no such file."""
+    try:
+        return word in read(path)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,149 @@
+"""Fork the installer and, from it, the command's process; carry their few words to the supervisor.
+
+The words are lines of at most 64 bytes: `P PID` (the installer names its child), `R` (ready: all is dropped), and
+`F ROLE STEP ERRNO CALL` or `W ROLE STEP TEXT` (failed). The supervisor words the message; it takes a PID only from the
+installer, and only if the kernel says that this process is a child of its own.
+"""
+
+import posix
+from select import poll
+
+from _signal import SIG_DFL, SIG_SETMASK, SIGKILL, SIGSTOP, pthread_sigmask, signal, valid_signals
+
+from . import command, kernel
+from .entry import Entry
+from .refusal import Refusal
+from .steps import COMMAND, INSTALL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .steps import Step
+
+SIGCHLD = 17
+ROLES: "dict[str, tuple[Step, ...]]" = {"install": INSTALL, "command": COMMAND}
+
+
+class Channels:
+    """Hold the pipe with the children's words and the pipe with the supervisor's go."""
+
+    def __init__(self) -> None:
+        """Open both, close-on-exec: the end of file tells that execve succeeded."""
+        self.words, self._say = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+        self._wait, self._go = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+
+    def inner(self) -> list[int]:
+        """List the children's ends."""
+        return [self._say, self._wait]
+
+    def say(self, *words: object) -> None:
+        """Send one line to the supervisor; if that is gone there is nobody to tell."""
+        line = " ".join(str(word) for word in words)[:500].replace("\n", " ")
+        try:
+            posix.write(self._say, line.encode("utf-8", "replace") + b"\n")
+        except BrokenPipeError:
+            posix._exit(125)
+
+    def wait(self) -> None:
+        """Wait for the go; end of file means that the supervisor died or refused."""
+        if posix.read(self._wait, 1) != b"g":
+            posix._exit(125)
+
+    def check(self) -> None:
+        """End when the supervisor died before the death signal could be set."""
+        hung_up = poll()
+        hung_up.register(self._wait, 0)
+        if hung_up.poll(0):
+            posix._exit(125)
+
+    def go(self) -> None:
+        """Let the command's process go on."""
+        posix.write(self._go, b"g")
+
+    def close_inner(self) -> None:
+        """Close the children's ends in the supervisor."""
+        posix.close(self._say)
+        posix.close(self._wait)
+
+    def close_supervisors(self) -> None:
+        """Close the supervisor's ends in a child, which must see that one die."""
+        posix.close(self.words)
+        posix.close(self._go)
+
+
+def start(entry: Entry, channels: Channels) -> tuple[int, bool]:
+    """Fork the installer, into the container's v2 cgroup where possible; return its pid and whether it is in there."""
+    if entry.cgroups and entry.cgroups.unified >= 0:
+        pid = _clone_into(entry.cgroups.unified)
+        if pid == 0:
+            _install(entry, channels)
+        if pid > 0:
+            return pid, True
+    pid = posix.fork()
+    if pid == 0:
+        _install(entry, channels)
+    return pid, False
+
+
+def _clone_into(cgroup: int) -> int:
+    """Fork by clone3(CLONE_INTO_CGROUP) (Linux 5.7); -1 where that can't be: an old kernel, a full pids limit."""
+    values = (kernel.CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, cgroup)
+    try:
+        return kernel.clone3(bytearray(b"".join(value.to_bytes(8, "little") for value in values)))
+    except OSError as problem:
+        if problem.errno in (7, 11, 16, 22, 38, 95):  # E2BIG, EAGAIN, EBUSY, EINVAL, ENOSYS, EOPNOTSUPP
+            return -1
+        raise
+
+
+def _run(role: str, entry: Entry, channels: Channels) -> None:
+    """Take the steps of a role; the first that fails is told and ends this process."""
+    for number, (_, action) in enumerate(ROLES[role]):
+        try:
+            action(entry)
+        except Refusal as refusal:
+            channels.say("W", role, number, refusal.sentence)
+            posix._exit(125)
+        except OSError as problem:
+            channels.say("F", role, number, problem.errno, problem.filename or "system call")
+            posix._exit(125)
+
+
+def _install(entry: Entry, channels: Channels) -> None:
+    """Be the installer: join, drop, fork the command's process, end."""
+    _default_signals()
+    channels.close_supervisors()
+    entry.keep = channels.inner()
+    _run("install", entry, channels)
+    try:
+        pid = posix.fork()
+    except OSError as problem:
+        channels.say("F", "install", len(INSTALL) - 1, problem.errno, "clone")
+        posix._exit(125)
+    if pid == 0:
+        _command(entry, channels)
+    channels.say("P", pid)
+    posix._exit(0)
+
+
+def _command(entry: Entry, channels: Channels) -> None:
+    """Be the command's process: the last steps, the go, execve."""
+    channels.wait()  # until the installer is gone: the death signal below is that of the parent of that moment
+    if not entry.plan["detach"]:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, SIGKILL)  # kill -9 of the plugin must not leave the command behind
+        channels.check()
+    _run("command", entry, channels)
+    channels.say("R")
+    channels.wait()
+    plan = entry.plan
+    words = [command.encode(word) for word in plan["command"]]
+    failure = command.become(command.candidates(words, plan["shell"], entry.credentials), entry.environment)
+    channels.say("F", "execve", command.status_for(failure.errno or 0), failure.errno, failure.strerror)
+    posix._exit(command.status_for(failure.errno or 0))
+
+
+def _default_signals() -> None:
+    """Give the command the signals that docker gives: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
+    for number in valid_signals():
+        if number not in (SIGKILL, SIGSTOP):
+            signal(number, SIG_DFL)
+    pthread_sigmask(SIG_SETMASK, [])

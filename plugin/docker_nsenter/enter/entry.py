@@ -1,0 +1,115 @@
+"""Hold the state of one entry: what was pinned and read, what will be set, what has to be closed."""
+
+import posix
+
+from . import capabilities, credentials, lsm, namespaces, seccomp
+from .cgroups import Cgroups
+from .files import read
+from .limits import Limits
+from .refusal import Refusal
+from .stdio import Stdio
+from .target import Target, parse_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .accept import Plan
+
+UNMAPPED = (1 << 32) - 1
+
+
+class Entry:
+    """Carry what the steps find out, from one to the next."""
+
+    target: Target
+    cgroups: "Cgroups | None" = None
+    limits: "Limits | None" = None
+    credentials: "credentials.Credentials | None" = None
+    io: Stdio
+    label = ""
+    bounding = permitted = ambient = 0
+    no_new_privs = arrived = dropped = False
+    proc_tree = -1
+
+    def __init__(self, plan: "Plan") -> None:
+        """Begin an entry by an accepted Plan."""
+        self.plan = plan
+        self.filters: list[seccomp.Filter] = []
+        self.joined: list[str] = []
+        self.opened: dict[str, int] = {}
+        self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
+        self.environment: dict[bytes, bytes] = {}
+        self.own_status = parse_status(read("/proc/self/status"))
+        self.own = {name: namespaces.ours(name) for name in self.all_namespaces()}
+
+    def all_namespaces(self) -> list[str]:
+        """List the kinds of namespace that this kernel has."""
+        present = set(posix.listdir("/proc/self/ns"))
+        return [name for name in namespaces.NAMES if name in present]
+
+    def pending_label(self, pid: int) -> str:
+        """Read the label that execve will apply to a process."""
+        return lsm.pending(pid)
+
+    def host_id(self, number: int, map_name: str) -> int:
+        """Translate an id of the command's user namespace to the host's, by the target's map."""
+        if "user" not in self.joined:
+            return number
+        for line in self.target.read(map_name).splitlines():
+            inside, outside, length = (int(word) for word in line.split())
+            if inside <= number < inside + length:
+                return outside + number - inside
+        raise Refusal(f"id {number} is not mapped in the container's user namespace")
+
+    def host_groups(self) -> list[int]:
+        """List the supplementary groups as the host counts them."""
+        groups = self.credentials.groups if self.credentials else []
+        return [self.host_id(group, "gid_map") for group in groups]
+
+
+def resolve(entry: Entry) -> None:
+    """Work out who the command will be and which capabilities it will hold."""
+    plan, target = entry.plan, entry.target
+    _refuse_foreign_files(entry)
+    if plan["user"] is not None:
+        root = target.root()
+        try:
+            entry.credentials = credentials.resolve(root, plan["user"], plan["groups"])
+        finally:
+            posix.close(root)
+    wanted = plan["no_new_privs"]
+    if wanted is None:
+        wanted = target.status["NoNewPrivs"] == [1]
+    entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
+    entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
+    if plan["limits"]:
+        entry.limits = Limits(target)
+    _resolve_capabilities(entry)
+
+
+def _refuse_foreign_files(entry: Entry) -> None:
+    """Refuse a container's files without its own user namespace: our capabilities would hold for the host."""
+    foreign = entry.target.namespace("user") != entry.own["user"] and "user" not in entry.joined
+    if foreign and "mnt" in entry.joined and entry.plan["capabilities"]["base"] != "caller":
+        raise Refusal(
+            "the container has its own user namespace; entering its files without that would give more than it has",
+            "leave out --no-userns, or add --userns",
+        )
+
+
+def _resolve_capabilities(entry: Entry) -> None:
+    """Cut the Plan's capabilities to what the caller still has; who is not root holds only what was added."""
+    planned = entry.plan["capabilities"]
+    ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
+    base = ceiling if planned["base"] == "caller" else entry.target.status["CapBnd"][0]
+    add, drop = planned["add"], planned["drop"]
+    lacking = add & ~ceiling
+    if lacking and add != capabilities.ALL:
+        names = ", ".join(capabilities.names(lacking))
+        raise Refusal(f"cannot add {names}: this process does not hold it itself")
+    entry.bounding = (base | add) & ~drop & ceiling
+    uid = entry.credentials.uid if entry.credentials else posix.geteuid()
+    if uid == 0:
+        entry.permitted, entry.ambient = entry.bounding, 0
+    else:
+        entry.ambient = add & ~drop & ceiling
+        entry.permitted = entry.ambient

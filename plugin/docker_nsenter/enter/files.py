@@ -1,0 +1,34 @@
+"""Read small files whole, bounded, and never through a name that a container could have bent."""
+
+import posix
+
+LIMIT = 16 << 20
+
+
+def read(path: "str | bytes", *, at: "int | None" = None, limit: int = LIMIT) -> bytes:
+    """Read a file of the kernel's (/proc, /sys) to its end; OSError(E2BIG) past `limit` bytes."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)
+    try:
+        return read_all(fd, limit)
+    finally:
+        posix.close(fd)
+
+
+def read_all(fd: int, limit: int = LIMIT) -> bytes:
+    """Read a descriptor to its end; OSError(E2BIG) past `limit` bytes."""
+    parts, size = [], 0
+    while chunk := posix.read(fd, 65536):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise OSError(7, "more than can be read safely", "read")
+    return b"".join(parts)
+
+
+def write(path: "str | bytes", data: bytes, *, at: "int | None" = None) -> None:
+    """Write a file of the kernel's in one call."""
+    fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=at)
+    try:
+        posix.write(fd, data)
+    finally:
+        posix.close(fd)

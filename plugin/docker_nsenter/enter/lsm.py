@@ -1,0 +1,65 @@
+"""Take on the container's AppArmor profile or SELinux label at the moment of execve.
+
+The label is written to attr/exec of the process that will fork the command, before it joins anything: the kernel copies
+it to the child and applies it when that calls execve (proc_pid_attr(5)).
+"""
+
+from .files import read, write
+from .target import Target
+
+EINVAL, ENOENT, EPERM = 22, 2, 1
+
+
+def active() -> str:
+    """Name the security module that labels processes here: apparmor, selinux or ''."""
+    for name, path, word in (
+        ("apparmor", "/sys/module/apparmor/parameters/enabled", b"Y"),
+        ("selinux", "/sys/fs/selinux/enforce", b""),
+    ):
+        try:
+            if read(path).startswith(word):
+                return name
+        except FileNotFoundError:
+            continue
+    return ""
+
+
+def label_of(proc: "Target | None") -> str:
+    """Read a process's label, without AppArmor's ` (enforce)`; '' where there is none. None means ourselves."""
+    try:
+        text = proc.read("attr/current") if proc else read("/proc/self/attr/current")
+    except OSError as problem:
+        if problem.errno in (EINVAL, ENOENT):  # no module labels processes
+            return ""
+        raise
+    return text.rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
+
+
+def choose(target: Target, apparmor: "str | None", selinux: "str | None") -> str:
+    """Decide the label that execve has to apply; '' where nothing has to change."""
+    module = active()
+    wanted = {"apparmor": apparmor, "selinux": selinux}.get(module)
+    if not module or wanted == "":
+        return ""
+    label = label_of(target) if wanted is None else wanted
+    return "" if label == label_of(None) else label
+
+
+def set_exec(label: str) -> None:
+    """Have the label applied at the next execve of this process or of a child of it."""
+    if not label:
+        return
+    if active() == "apparmor":
+        write("/proc/self/attr/exec", b"exec " + label.encode())
+    else:
+        write("/proc/self/attr/exec", label.encode())
+
+
+def pending(pid: int) -> str:
+    """Read what execve will apply to a process; '' for nothing."""
+    try:
+        return read(f"/proc/{pid}/attr/exec").rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
+    except OSError as problem:
+        if problem.errno in (EINVAL, ENOENT):
+            return ""
+        raise

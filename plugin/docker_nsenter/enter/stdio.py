@@ -1,0 +1,184 @@
+"""Decide what the command gets as standard input, output and error: never the caller's own terminal or file.
+
+Through an inherited terminal the command could push input into the caller's shell (TIOCSTI, CVE-2016-10124), through a
+file reopen it on the host. Anonymous pipes and sockets name nothing on the host and are handed on untouched; a terminal
+becomes a pty of the container's own devpts; everything else is pumped through a pipe.
+"""
+
+import fcntl
+import posix
+import stat
+import termios
+
+from . import kernel
+from .mounts import private_null
+from .refusal import Refusal
+
+PIPEFS_MAGIC = 0x50495045
+PTMX_DEVICE = 0x502  # character device 5:2
+TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
+
+
+class Pump:
+    """Move bytes from one descriptor to another; `inward` ones must never block us."""
+
+    def __init__(self, source: int, sink: int, *, inward: bool) -> None:
+        """Pump `source` to `sink`; for inward ones `pending` holds what the command has not taken yet."""
+        self.source = source
+        self.sink = sink
+        self.inward = inward
+        self.pending = b""
+
+
+class Stdio:
+    """Hold the command's three descriptors, and the pumps between them and the caller's."""
+
+    def __init__(self) -> None:
+        """Begin with nothing opened."""
+        self.inner = [-1, -1, -1]
+        self.pumps: list[Pump] = []
+        self.master = -1
+        self.slave = -1
+
+    def close_inner(self) -> None:
+        """Close the command's ends in the supervisor, so that end-of-file can be seen."""
+        for fd in {*self.inner, self.slave} - {-1, 0, 1, 2}:
+            posix.close(fd)
+        self.inner = [-1, -1, -1]
+        self.slave = -1
+
+
+def fill_standard() -> None:
+    """Open /dev/null on each of 0, 1, 2 that the caller closed, so that no other file gets that number."""
+    for fd in (0, 1, 2):
+        try:
+            posix.fstat(fd)
+        except OSError as problem:
+            if problem.errno != 9:  # EBADF: it is closed
+                raise
+            posix.open("/dev/null", posix.O_RDWR)
+
+
+def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int) -> Stdio:
+    """Open what the command gets."""
+    io = Stdio()
+    if detach and not tty:
+        null = private_null()
+        io.inner = [null, null, null]
+        return io
+    if tty:
+        io.master, io.slave = open_pty(devpts_root)
+        io.inner = [io.slave, io.slave, io.slave]
+        size = window_size()
+        if size:
+            fcntl.ioctl(io.master, termios.TIOCSWINSZ, size)
+        if detach:
+            return io
+        posix.set_blocking(io.master, False)
+        if stdin:
+            io.pumps.append(Pump(0, io.master, inward=True))
+        io.pumps.append(Pump(io.master, 1, inward=False))
+        if not posix.isatty(2):
+            io.inner[2] = _outward(io, 2)
+        return io
+    io.inner[0] = _inward(io) if stdin else _end_of_file()
+    io.inner[1] = _outward(io, 1)
+    same = not _harmless(1) and posix.fstat(1)[:3] == posix.fstat(2)[:3]
+    io.inner[2] = io.inner[1] if same else _outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
+    return io
+
+
+def _harmless(fd: int) -> bool:
+    """Tell whether a descriptor of the caller's can be handed on: an anonymous pipe or a socket."""
+    mode = posix.fstat(fd).st_mode
+    return stat.S_ISSOCK(mode) or (stat.S_ISFIFO(mode) and kernel.fstatfs_type(fd) == PIPEFS_MAGIC)
+
+
+def _end_of_file() -> int:
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    posix.close(writer)
+    return int(reader)
+
+
+def _inward(io: Stdio) -> int:
+    if _harmless(0):
+        return 0
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    posix.set_blocking(writer, False)
+    io.pumps.append(Pump(0, writer, inward=True))
+    return int(reader)
+
+
+def _outward(io: Stdio, fd: int) -> int:
+    if _harmless(fd):
+        return fd
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    posix.set_blocking(reader, False)
+    io.pumps.append(Pump(reader, fd, inward=False))
+    return int(writer)
+
+
+def window_size() -> bytes:
+    """Read the caller's window size as struct winsize; empty when no standard descriptor is a terminal."""
+    for fd in (0, 1, 2):
+        if posix.isatty(fd):
+            return fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8))
+    return b""
+
+
+def open_pty(root: int) -> tuple[int, int]:
+    """Open a pty on the devpts below `root` and return (master, slave), trusting no name.
+
+    The multiplexer must be device 5:2, inode 2, on a devpts: a fake or a missing one is refused. The slave comes from
+    the master (TIOCGPTPEER, Linux 4.13), never from /dev/pts/N.
+    """
+    resolve = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS | kernel.RESOLVE_NO_MAGICLINKS
+    missing = Refusal("the container has no devpts of its own to make a terminal from", "-T enters without a terminal")
+    try:
+        probe = kernel.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)  # type: ignore[attr-defined]
+    except OSError as problem:
+        if problem.errno in (2, 13, 18, 20, 40):
+            raise missing from None
+        raise
+    try:
+        found = posix.fstat(probe)
+        genuine = (
+            stat.S_ISCHR(found.st_mode)
+            and found.st_rdev == PTMX_DEVICE
+            and found.st_ino == 2
+            and kernel.fstatfs_type(probe) == kernel.DEVPTS_SUPER_MAGIC
+        )
+        if not genuine:
+            raise missing
+        master = posix.open(f"/proc/self/fd/{probe}", posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+    finally:
+        posix.close(probe)
+    fcntl.ioctl(master, TIOCSPTLCK, bytes(4))
+    slave = fcntl.ioctl(master, TIOCGPTPEER, posix.O_RDWR | posix.O_NOCTTY | posix.O_CLOEXEC)
+    return master, slave
+
+
+def give_to(io: Stdio, uid: int) -> None:
+    """Make the command's user (as the host counts) the owner, so that it can reopen /dev/stdout."""
+    for fd in set(io.inner):
+        if fd == io.slave or stat.S_ISFIFO(posix.fstat(fd).st_mode):
+            posix.fchown(fd, uid, -1)
+
+
+def take_over(io: Stdio) -> None:
+    """Make the prepared descriptors 0, 1 and 2 of this process."""
+    # Copies above 2 first: one of them may be a number that the next dup2 overwrites.
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in io.inner]
+    for number, fd in enumerate(copies):
+        posix.dup2(fd, number, True)
+        posix.close(fd)
+
+
+def control_terminal() -> None:
+    """Make standard input's or output's terminal the controlling one of this new session."""
+    fcntl.ioctl(0 if posix.isatty(0) else 1, termios.TIOCSCTTY, 0)
+
+
+def set_window_size(master: int, size: bytes) -> None:
+    """Set the size of the command's terminal; its foreground group gets SIGWINCH."""
+    fcntl.ioctl(master, termios.TIOCSWINSZ, size)

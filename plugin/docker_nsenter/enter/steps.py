@@ -1,0 +1,230 @@
+"""THE page: all that an entry does with power, in order, a reason per row.
+
+Three processes share the work. The supervisor is what docker started: it stays on the host and holds the caller's
+terminal. The installer is its child: it joins and drops, but stays in the host's pid namespace, so that nothing in the
+container can see it. The command's process is forked from the installer when nothing is left to drop.
+A row's label is its line in -D, and its "cannot …" when it fails.
+"""
+
+import posix
+import sys
+
+from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seccomp, stdio
+from .entry import Entry, resolve
+from .refusal import Refusal
+from .target import pin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Step = tuple[str, Callable[[Entry], None]]
+
+
+# --- the supervisor, before anything is joined ---------------------------------------------------------------------
+
+
+def _pin(entry: Entry) -> None:
+    target = entry.plan["target"]
+    entry.target = pin(target["pid"], target["container"])
+
+
+def _choose_namespaces(entry: Entry) -> None:
+    entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"])
+    entry.opened = namespaces.open_files(entry.target, entry.joined)
+
+
+def _open_cgroups(entry: Entry) -> None:
+    wanted = entry.plan["cgroups"]
+    entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted)
+    if entry.cgroups.frozen():
+        raise Refusal("the container is paused: nothing in it can run", "docker unpause it first")
+
+
+def _copy_filters(entry: Entry) -> None:
+    count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
+    try:
+        entry.filters = seccomp.copy(entry.target, count)
+    except OSError as problem:
+        raise seccomp.explain(problem) from problem
+
+
+def _prepare_environment(entry: Entry) -> None:
+    planned = entry.plan["environment"]
+    entry.environment = command.environment({**planned}, entry.target, entry.credentials)
+
+
+def _prepare_stdio(entry: Entry) -> None:
+    plan = entry.plan
+    root = entry.target.root() if "mnt" in plan["namespaces"] else posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    try:
+        entry.io = stdio.prepare(tty=plan["tty"], stdin=plan["stdin"], detach=plan["detach"], devpts_root=root)
+    finally:
+        posix.close(root)
+    if entry.credentials:
+        stdio.give_to(entry.io, entry.host_id(entry.credentials.uid, "uid_map"))
+
+
+PREPARE: "tuple[Step, ...]" = (
+    ("pin the container's process", _pin),  # a pidfd: a reused PID or another kernel's is found out (docker's is a number)
+    ("choose the namespaces", _choose_namespaces),
+    ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
+    ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
+    ("copy the container's seccomp filter", _copy_filters),  # needs our full power and the host's pid namespace
+    ("prepare the environment", _prepare_environment),
+    ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
+)
+
+
+# --- the installer: joins and drops, unseen by the container ---------------------------------------------------------
+
+
+def _set_label(entry: Entry) -> None:
+    lsm.set_exec(entry.label)
+
+
+def _seal_importer(entry: Entry) -> None:
+    sys.meta_path.clear()
+    sys.path.clear()
+    sys.path_hooks.clear()
+
+
+def _clone_proc(entry: Entry) -> None:
+    if "proc" in entry.plan["mounts"] and "pid" in entry.joined:
+        fd = posix.open("ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=entry.target.proc)
+        entry.proc_tree = mounts.clone_proc(fd)
+
+
+def _join(entry: Entry) -> None:
+    namespaces.join(entry.target, entry.joined, entry.opened)
+
+
+def _still_alive(entry: Entry) -> None:
+    if not entry.target.alive():
+        raise Refusal("the container ended while it was being entered")
+
+
+def _own_keyring(entry: Entry) -> None:
+    try:
+        kernel.keyctl(kernel.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + entry.plan["target"]["container"][:64].encode())
+    except OSError as problem:
+        if problem.errno != 38:  # ENOSYS: a kernel without keys has none to leak
+            raise
+
+
+def _mount(entry: Entry) -> None:
+    show_sys = "sys" in entry.plan["mounts"] and "net" in entry.joined
+    if entry.proc_tree < 0 and not show_sys:
+        return
+    mounts.unshare()
+    if entry.proc_tree >= 0:
+        mounts.show_proc(entry.proc_tree)
+    if show_sys:
+        mounts.show_sys()
+
+
+def _take_stdio(entry: Entry) -> None:
+    stdio.take_over(entry.io)
+
+
+def _change_directory(entry: Entry) -> None:
+    """Go there with root's rights, as runc does; what refuses root (NFS, FUSE) is tried again as the user."""
+    wanted = entry.plan["directory"]
+    if entry.credentials:
+        posix.umask(0o022)
+    if wanted is None or entry.arrived:
+        return
+    try:
+        posix.chdir(command.encode(wanted))
+        entry.arrived = True
+    except PermissionError:
+        if entry.dropped:
+            raise
+
+
+def _check_directory(entry: Entry) -> None:
+    _change_directory(entry)
+    if not posix.getcwdb().startswith(b"/"):  # outside the root that we joined: CVE-2024-21626
+        raise Refusal("the working directory lies outside the container")
+
+
+def _drop(entry: Entry) -> None:
+    capabilities.drop_bounding(entry.bounding)
+    kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
+    who = entry.credentials
+    if who:
+        posix.setgroups(who.groups)
+        posix.setresgid(who.gid, who.gid, who.gid)
+        posix.setresuid(who.uid, who.uid, who.uid)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # changed ids reset it; /proc/PID/mem and exe stay out of reach
+    if entry.no_new_privs:
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    needed = 0 if entry.no_new_privs or not entry.filters else capabilities.SYS_ADMIN
+    held = entry.permitted | needed
+    capabilities.set_process(held, held, entry.ambient)
+    capabilities.set_ambient(entry.ambient)
+    entry.dropped = True
+
+
+def _close_rest(entry: Entry) -> None:
+    """Really close what only close-on-exec guarded until now: the command's process is visible before its execve."""
+    keep = sorted({*entry.keep, *(entry.cgroups.tasks if entry.cgroups else ())})
+    first = 3
+    for fd in keep:
+        if fd > first:
+            kernel.close_range(first, fd - 1, 0)
+        first = fd + 1
+    kernel.close_range(first, 0xFFFFFFFF, 0)
+
+
+def _install_early(entry: Entry) -> None:
+    """Install while SYS_ADMIN is still there: without no_new_privs the kernel asks for it."""
+    if entry.filters and not entry.no_new_privs:
+        seccomp.install(entry.filters)
+        capabilities.set_process(entry.permitted, entry.permitted, entry.ambient)
+
+
+INSTALL: "tuple[Step, ...]" = (
+    ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
+    ("show the container's /proc", _clone_proc),
+    ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
+    ("join the namespaces", _join),
+    ("find the container alive", _still_alive),
+    ("take a session keyring of its own", _own_keyring),  # the caller's keys stay out of reach (keyrings(7))
+    ("mount /proc and /sys", _mount),
+    ("take over standard input and output", _take_stdio),
+    ("change to the working directory", _change_directory),
+    ("drop to the container's user and capabilities", _drop),  # bounding first: it needs SETPCAP
+    ("check the working directory", _check_directory),
+    ("close every other file", _close_rest),
+    ("install the container's seccomp filter", _install_early),
+)
+
+
+# --- the command's process: visible in the container, with nothing left to take away ---------------------------------
+
+
+def _join_cgroups(entry: Entry) -> None:
+    if entry.cgroups:
+        entry.cgroups.join()
+        for fd in entry.cgroups.tasks:
+            posix.close(fd)
+
+
+def _own_session(entry: Entry) -> None:
+    posix.setsid()
+    if entry.plan["tty"]:
+        stdio.control_terminal()
+
+
+def _install_late(entry: Entry) -> None:
+    """With no_new_privs no capability is needed, so the filter can come last, as in runc."""
+    if entry.filters and entry.no_new_privs:
+        seccomp.install(entry.filters)
+
+
+COMMAND: "tuple[Step, ...]" = (
+    ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
+    ("begin a session", _own_session),
+    ("install the container's seccomp filter", _install_late),
+)

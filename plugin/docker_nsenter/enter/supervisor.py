@@ -1,0 +1,373 @@
+"""Watch over the command: start it, check it, carry its bytes and signals, give back its exit status."""
+
+import errno as errors
+import posix
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from time import monotonic
+
+import _signal
+
+from . import kernel, stdio
+from .child import ROLES, Channels, start
+from .entry import Entry
+from .refusal import Refusal, printable
+from .terminal import Terminal
+from .verify import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
+START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
+CHUNK = 65536
+
+
+class Supervisor:
+    """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
+
+    def __init__(self, entry: Entry, socket: int) -> None:
+        """Begin; `socket` is the docker CLI's plugin socket, or -1."""
+        self.entry = entry
+        self.socket = socket
+        self.terminal = Terminal(0)
+        self.pid = 0
+        self.status: "int | None" = None
+        self.deadline = 0.0
+        self.killing = False
+        self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)  # type: ignore[attr-defined]
+        _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in (*FORWARDED, _signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
+            if _signal.getsignal(number) != _signal.SIG_IGN or number in (_signal.SIGCHLD, _signal.SIGTSTP):
+                _signal.signal(number, _noted)
+        for number in (_signal.SIGTTOU, _signal.SIGPIPE):
+            _signal.signal(number, _signal.SIG_IGN)
+
+    def run(self) -> int:
+        """Start the command, wait for its end and return its exit status."""
+        self._start()
+        self.entry.io.close_inner()
+        if self.entry.plan["detach"]:
+            return 0
+        try:
+            if self.entry.plan["tty"]:
+                self.terminal.raw()
+            self._loop()
+        finally:
+            self.terminal.restore()
+        assert self.status is not None
+        return exit_status(self.status)
+
+    # --- until execve -------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Fork, wait until all is dropped, verify, and let the command execute."""
+        channels = Channels()
+        installer, inside = start(self.entry, channels)
+        channels.close_inner()
+        deadline = monotonic() + START_TIMEOUT
+        try:
+            for word, rest in self._words(channels, deadline):
+                if word == "P":
+                    self._adopt(installer, int(rest), inside=inside)
+                    installer = 0
+                    channels.go()
+                elif word == "R":
+                    if self.entry.limits:
+                        self.entry.limits.apply(self.pid)
+                    check(self.entry, self.pid)
+                    channels.go()
+                else:
+                    raise _failure(word, rest)
+            self._executed(installer)
+        except (Refusal, OSError):
+            for pid in (installer, self.pid):
+                if pid:
+                    _kill(pid)
+            raise
+
+    def _words(self, channels: Channels, deadline: float) -> "Iterator[tuple[str, str]]":
+        """Yield the children's lines until they hang up, which execve does for the command."""
+        data = b""
+        waiting = poll()
+        waiting.register(channels.words, POLLIN)
+        if self.socket >= 0:
+            waiting.register(self.socket, POLLIN)
+        while True:
+            ready = [fd for fd, _ in waiting.poll(max(0, int((deadline - monotonic()) * 1000)))]
+            if self.socket in ready and self._client_gone():
+                raise Refusal("cancelled")
+            if not ready and monotonic() >= deadline:
+                raise Refusal("the command did not start within 30 seconds: is the container frozen or out of memory?")
+            if channels.words not in ready:
+                continue
+            chunk = posix.read(channels.words, 4096)
+            if not chunk:
+                return
+            *lines, data = (data + chunk)[-8192:].split(b"\n")
+            for line in lines:
+                word, _, rest = line.decode("utf-8", "replace").partition(" ")
+                yield word, rest
+
+    def _adopt(self, installer: int, pid: int, *, inside: bool) -> None:
+        """Take over the command's process when the installer has ended, and put it into its v2 cgroup if need be."""
+        posix.waitpid(installer, 0)
+        posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # ECHILD unless it is ours
+        self.pid = pid
+        cgroups = self.entry.cgroups
+        if cgroups and cgroups.unified >= 0 and not inside:
+            cgroups.attach(pid)
+
+    def _executed(self, installer: int) -> None:
+        """Tell a successful execve from a death before it: both hang up."""
+        if not self.pid:
+            _, status = posix.waitpid(installer, 0)
+            raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
+
+    # --- while the command runs -----------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        """Carry bytes and signals until the command ends."""
+        self._resize()
+        while True:
+            waiting = poll()
+            for fd, mask in self._interests().items():
+                waiting.register(fd, mask)
+            ready = dict(waiting.poll(self._timeout()))
+            if self._wakeup in ready:
+                self._signals()
+            if self.socket in ready and self._client_gone():
+                posix.close(self.socket)
+                self.socket = -1
+                self._end()
+            if self.deadline and monotonic() >= self.deadline:
+                self._send(_signal.SIGKILL)
+                self.deadline = 0.0
+            for pump in list(self.entry.io.pumps):
+                self._carry(pump, ready)
+            if self.status is not None:
+                break
+        self._drain()
+
+    def _interests(self) -> dict[int, int]:
+        """Say what to wait for; a pump whose sink is full waits for that alone."""
+        wanted = {self._wakeup: POLLIN}
+        if self.socket >= 0:
+            wanted[self.socket] = POLLIN
+        for pump in self.entry.io.pumps:
+            fd, mask = (pump.sink, POLLOUT) if pump.pending else (pump.source, POLLIN)
+            wanted[fd] = wanted.get(fd, 0) | mask
+        return wanted
+
+    def _timeout(self) -> "int | None":
+        return max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None
+
+    def _carry(self, pump: stdio.Pump, ready: dict[int, int]) -> None:
+        """Move one chunk, or end a pump whose source has ended."""
+        if pump.pending:
+            if ready.get(pump.sink, 0) & (POLLOUT | POLLERR | POLLHUP):
+                self._push(pump)
+            return
+        if not ready.get(pump.source, 0) & (POLLIN | POLLHUP | POLLERR):
+            return
+        data = _receive(pump.source)
+        if data is None:
+            return
+        if pump.inward:
+            pump.pending = data
+            if data:
+                self._push(pump)
+            else:
+                self._finish_inward(pump)
+        elif not data or not _deliver(pump.sink, data):
+            self._remove(pump)
+
+    def _push(self, pump: stdio.Pump) -> None:
+        """Write as much of the pending bytes as the command takes now."""
+        try:
+            pump.pending = pump.pending[posix.write(pump.sink, pump.pending) :]
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            if problem.errno not in (errors.EPIPE, errors.EIO):
+                raise
+            pump.pending = b""
+            self._remove(pump)
+
+    def _finish_inward(self, pump: stdio.Pump) -> None:
+        """Pass end-of-file on: to a pty as the key for it, else by closing the pipe."""
+        if pump.sink == self.entry.io.master:
+            pump.source = -1
+            self.entry.io.pumps.remove(pump)
+            if not posix.isatty(0):
+                _deliver(pump.sink, b"\x04")
+            else:
+                self._end()  # the terminal has hung up
+            return
+        self._remove(pump)
+
+    def _remove(self, pump: stdio.Pump) -> None:
+        """Forget a pump; our end of a pipe is closed, so that the command learns of it."""
+        self.entry.io.pumps.remove(pump)
+        ours = pump.sink if pump.inward else pump.source
+        if ours not in (-1, 0, 1, 2, self.entry.io.master):
+            posix.close(ours)
+
+    def _drain(self) -> None:
+        """Carry what the command wrote before it ended; what its background children keep open is not waited for."""
+        for pump in self.entry.io.pumps:
+            while not pump.inward:
+                data = _receive(pump.source)
+                if not data or not _deliver(pump.sink, data):
+                    break
+
+    # --- signals, stops, the end -----------------------------------------------------------------------------------
+
+    def _signals(self) -> None:
+        """Act on the signals that came since the last look."""
+        for number in posix.read(self._wakeup, 4096):
+            if number == _signal.SIGWINCH:
+                self._resize()
+            elif number == _signal.SIGTSTP:
+                self._send(_signal.SIGSTOP)
+                self._stop_self()
+            elif number == _signal.SIGCONT:
+                self._send(_signal.SIGCONT)
+            elif number in FORWARDED:
+                if number == _signal.SIGHUP and posix.isatty(0) is False and self.entry.plan["tty"]:
+                    self._end()
+                self._send(number)
+        self._reap()
+
+    def _send(self, number: int) -> None:
+        """Signal the command's process group, which is its own session's; a zombie still keeps the number."""
+        if self.pid and self.status is None:
+            try:
+                posix.killpg(self.pid, number)
+            except (ProcessLookupError, PermissionError):
+                posix.kill(self.pid, number)
+
+    def _end(self) -> None:
+        """Ask the command to end: the client is gone. SIGKILL follows after a grace."""
+        if not self.deadline:
+            self._send(_signal.SIGHUP if self.entry.plan["tty"] else _signal.SIGTERM)
+            self._send(_signal.SIGCONT)
+            self.deadline = monotonic() + GRACE
+
+    def _client_gone(self) -> bool:
+        """Tell whether the docker CLI closed its socket; bytes mean nothing."""
+        try:
+            return not posix.read(self.socket, 4096)
+        except BlockingIOError:
+            return False
+        except OSError as problem:
+            if problem.errno == errors.ECONNRESET:
+                return True
+            raise
+
+    def _reap(self) -> None:
+        """Collect children: the command's end or stop, and orphans that came to us as subreaper."""
+        while True:
+            try:
+                pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid != self.pid:
+                continue
+            if posix.WIFSTOPPED(status):
+                self._stop_self()
+                self._send(_signal.SIGCONT)
+            else:
+                self.status = status
+                return
+
+    def _stop_self(self) -> None:
+        """Stop as the command did, so that the caller's shell sees it; come back when continued."""
+        self.terminal.restore()
+        foreground = posix.isatty(0) and posix.tcgetpgrp(0) == posix.getpgrp()
+        if foreground:
+            posix.kill(0, _signal.SIGSTOP)  # docker too, which is of our group
+        else:
+            posix.kill(posix.getpid(), _signal.SIGSTOP)
+        if self.entry.plan["tty"]:
+            self.terminal.raw()
+            self._resize()
+
+    def _resize(self) -> None:
+        """Give the command's terminal the size of the caller's."""
+        if self.entry.io.master >= 0:
+            size = stdio.window_size()
+            if size:
+                stdio.set_window_size(self.entry.io.master, size)
+
+
+def _noted(number: int, frame: object) -> None:
+    """Do nothing: the wake-up descriptor carries the number."""
+
+
+def _receive(fd: int) -> "bytes | None":
+    """Read a chunk: b'' at the end (EIO: the last slave of a pty closed), None when there is nothing now."""
+    try:
+        return posix.read(fd, CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError as problem:
+        if problem.errno == errors.EIO:
+            return b""
+        raise
+
+
+def _deliver(fd: int, data: bytes) -> bool:
+    """Write all of it; False when nobody reads any more."""
+    while data:
+        try:
+            data = data[posix.write(fd, data) :]
+        except BlockingIOError:  # the caller's own descriptor is non-blocking
+            waiting = poll()
+            waiting.register(fd, POLLOUT)
+            waiting.poll()
+        except OSError as problem:
+            if problem.errno in (errors.EPIPE, errors.EIO):
+                return False
+            raise
+    return True
+
+
+def _kill(pid: int) -> None:
+    """End a process of ours that has not become the command, and reap it."""
+    try:
+        posix.kill(pid, _signal.SIGKILL)
+        posix.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def _failure(word: str, rest: str) -> Refusal:
+    """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
+    role, _, rest = rest.partition(" ")
+    number, _, detail = rest.partition(" ")
+    if word == "F" and role == "execve" and number.isdigit():
+        return Refusal(f"cannot run the command: {printable(detail.partition(' ')[2])}", status=int(number) % 256)
+    if role not in ROLES or not number.isdigit() or int(number) >= len(ROLES[role]):
+        return Refusal("the process that enters reported something that cannot be")
+    label = ROLES[role][int(number)][0]
+    if word == "W":
+        return Refusal(printable(detail))
+    code, _, call = detail.partition(" ")
+    reason = posix.strerror(int(code)) if code.isdigit() else "unknown error"
+    return Refusal(f"cannot {label}: {printable(call)}: {reason}")
+
+
+def exit_status(status: int) -> int:
+    """Turn a wait status into docker's exit status: the command's own, or 128 plus the signal's number."""
+    return posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else 128 + posix.WTERMSIG(status)
+
+
+def describe(status: int) -> str:
+    """Put a wait status in words."""
+    if posix.WIFSIGNALED(status):
+        return f"signal {posix.WTERMSIG(status)}"
+    return f"status {posix.WEXITSTATUS(status)}"

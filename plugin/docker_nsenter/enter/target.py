@@ -1,0 +1,101 @@
+"""Pin the container's process, make sure that it is the container's, and read what the kernel says of it."""
+
+import posix
+
+from . import kernel
+from .files import read
+from .refusal import Refusal
+
+# /proc/PID/status: the fields that the entered command must share, and how they are written
+HEXADECIMAL = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+DECIMAL = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "PPid", "TracerPid")
+
+
+def parse_status(text: bytes) -> dict[str, list[int]]:
+    """Parse /proc/PID/status into whole numbers per field that an entry needs (proc_pid_status(5))."""
+    found: dict[str, list[int]] = {}
+    for line in text.decode("ascii", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name in HEXADECIMAL:
+            found[name] = [int(value, 16)]
+        elif name in DECIMAL or name in ("Uid", "Gid", "Groups", "NSpid"):
+            found[name] = [int(word) for word in value.split()]
+        elif name == "Umask":
+            found[name] = [int(value, 8)]
+    return found
+
+
+class Target:
+    """Hold one process by its /proc directory and a pidfd, so that a reused PID can't be mistaken for it."""
+
+    def __init__(self, pid: int) -> None:
+        """Pin `pid`; Refusal when there is no such process."""
+        self.pid = pid
+        try:
+            self.proc = posix.open(f"/proc/{pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            self.pidfd = kernel.pidfd_open(pid)
+            # The directory was opened first and still answers: both name the same process.
+            self.status = parse_status(self.read("status"))
+        except OSError as problem:
+            if problem.errno in (2, 3):  # ENOENT, ESRCH: it is gone
+                raise Refusal(f"process {pid} no longer exists", "is the container still running? docker ps -a") from None
+            raise
+
+    def read(self, name: str) -> bytes:
+        """Read a file of the process's /proc directory."""
+        return read(name, at=self.proc)
+
+    def namespace(self, name: str) -> str:
+        """Name a namespace of the process by kind and inode, as in `net:[4026531992]`."""
+        return posix.readlink(f"ns/{name}", dir_fd=self.proc)
+
+    def root(self) -> int:
+        """Open the process's root directory, as a place to look things up below."""
+        return posix.open("root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.proc)  # type: ignore[attr-defined]
+
+    def alive(self) -> bool:
+        """Tell whether the process still exists."""
+        try:
+            kernel.pidfd_send_signal(self.pidfd, 0)
+        except OSError as problem:
+            if problem.errno == 3:  # ESRCH
+                return False
+            raise
+        return True
+
+    def start_time(self) -> int:
+        """Read field 22 of /proc/PID/stat, in clock ticks since boot."""
+        return int(self.read("stat").rpartition(b")")[2].split()[19])
+
+    def is_of(self, container: str) -> bool:
+        """Tell whether one of its mounts comes from this container's own directory on the engine's host.
+
+        The engine binds resolv.conf, hostname and hosts of each container from a directory named by its whole id; the
+        root field of mountinfo shows that directory, and only for the container itself: a shim, a sandbox or a virtual
+        machine's monitor is in the container's cgroup too, but not in its mounts. Being in our own mount namespace
+        rules a process out (proc_pid_mountinfo(5)).
+        """
+        if self.namespace("mnt") == posix.readlink("/proc/self/ns/mnt"):
+            return False
+        wanted = f"/{container}/".encode()
+        return any(wanted in line.split(b" ", 4)[3] for line in self.read("mountinfo").splitlines())
+
+
+def pin(pid: int, container: str) -> Target:
+    """Pin the process and refuse one that is not this container's (container: 64 hexadecimal digits, or '')."""
+    target = Target(pid)
+    if pid == posix.getpid() or not container:
+        return target
+    try:
+        named = target.is_of(container)
+    except OSError as problem:
+        if problem.errno not in (2, 3):
+            raise
+        raise Refusal(f"process {pid} ended before it could be entered") from None
+    if not named:
+        raise Refusal(
+            f"process {pid} on this machine is not the container's: the engine runs on another kernel, in another pid "
+            "namespace, or with a runtime that hides its processes",
+            "docker exec works with every engine",
+        )
+    return target

@@ -1,0 +1,76 @@
+"""Read back: does the kernel say of the waiting command what the Plan says? Any difference ends the entry.
+
+The supervisor reads the host's /proc, out of the container's reach, while the command waits for its go.
+"""
+
+import posix
+
+from .cgroups import parse
+from .files import read
+from .refusal import Refusal
+from .target import parse_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .entry import Entry
+
+
+def check(entry: "Entry", pid: int) -> None:
+    """Refuse when the kernel does not confirm every restriction of process `pid`."""
+    status = parse_status(read(f"/proc/{pid}/status"))
+    for field, wanted in expected(entry).items():
+        if field in status and status[field][: len(wanted)] != wanted:
+            _refuse(field, _shown(field, status[field]), _shown(field, wanted))
+    if entry.credentials and sorted(set(status["Groups"])) != sorted(entry.host_groups()):
+        _refuse("Groups", str(status["Groups"]), str(entry.host_groups()))
+    _check_namespaces(entry, pid)
+    if entry.plan["cgroups"] and entry.cgroups:
+        rows = parse(read(f"/proc/{pid}/cgroup"))
+        for row in entry.cgroups.rows:
+            if row not in rows:
+                _refuse(f"cgroup {row[0] or 'v2'}", "another cgroup", row[1])
+    if entry.limits:
+        name = entry.limits.difference(pid)
+        if name:
+            _refuse(name, "another value", "the container's")
+    if entry.label and entry.pending_label(pid) != entry.label:
+        _refuse("security label", entry.pending_label(pid) or "none", entry.label)
+
+
+def expected(entry: "Entry") -> dict[str, list[int]]:
+    """List the fields of /proc/PID/status as they must be just before execve."""
+    fields = {
+        "CapBnd": [entry.bounding],
+        "CapPrm": [entry.permitted],
+        "CapEff": [entry.permitted],
+        "CapInh": [entry.ambient],
+        "CapAmb": [entry.ambient],
+        "NoNewPrivs": [int(entry.no_new_privs)],
+        "Seccomp": [2 if entry.filters else 0],
+        "Seccomp_filters": [len(entry.filters)],
+        "Umask": [0o022],
+        "TracerPid": [0],
+    }
+    if entry.credentials:
+        fields["Uid"] = [entry.host_id(entry.credentials.uid, "uid_map")] * 4
+        fields["Gid"] = [entry.host_id(entry.credentials.gid, "gid_map")] * 4
+    return fields
+
+
+def _check_namespaces(entry: "Entry", pid: int) -> None:
+    """Compare each namespace with the container's where it was joined, with ours where it was not."""
+    for name in entry.all_namespaces():
+        actual = posix.readlink(f"/proc/{pid}/ns/{name}")
+        if name == "mnt" and entry.plan["mounts"]:
+            continue
+        wanted = entry.target.namespace(name) if name in entry.joined else entry.own[name]
+        if actual != wanted:
+            _refuse(f"{name} namespace", actual, wanted)
+
+
+def _shown(field: str, values: list[int]) -> str:
+    return f"{values[0]:016x}" if field.startswith("Cap") else " ".join(map(str, values))
+
+
+def _refuse(what: str, actual: str, wanted: str) -> None:
+    raise Refusal(f"the kernel does not confirm the restrictions: {what} is {actual}, not {wanted}")

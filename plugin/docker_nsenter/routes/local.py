@@ -1,0 +1,70 @@
+"""Enter on this machine: seal the interpreter and become stage 2."""
+
+import fcntl
+import os
+import sys
+
+from ..enter import kernel, wire
+from ..errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from ..enter.accept import Plan
+
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
+F_ADD_SEALS, ALL_SEALS = 1033, 0xF  # SEAL, SHRINK, GROW, WRITE
+LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
+
+
+def enter(plan: "Plan", socket: int) -> "NoReturn":
+    """Replace this process by stage 2 in a sealed interpreter; Problem where that can't be."""
+    if os.geteuid() != 0:
+        raise Problem(
+            "entering a container's namespaces on this machine needs root", "sudo docker nsenter …"
+        )
+    plan_fd = os.memfd_create("plan", 0)
+    os.write(plan_fd, wire.dumps(plan).encode("ascii"))
+    os.lseek(plan_fd, 0, os.SEEK_SET)
+    if socket >= 0:
+        os.set_inheritable(socket, True)
+    arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY, str(plan_fd), str(socket)]
+    try:
+        os.execve(sealed_interpreter(), arguments, {"LC_CTYPE": "C.UTF-8"})
+    except OSError as problem:
+        raise Problem(f"cannot start the sealed interpreter: {problem.strerror}") from problem
+
+
+def sealed_interpreter() -> int:
+    """Open a copy of this interpreter that nobody can write: /proc/PID/exe leads to it (CVE-2019-5736).
+
+    A sealed memfd, behind which no file of the host stands; where vm.memfd_noexec forbids that, a detached read-only
+    mount of the file itself (open_tree, Linux 5.2; mount_setattr, 5.12).
+    """
+    try:
+        return _sealed_copy()
+    except PermissionError:
+        tree = kernel.open_tree(kernel.AT_FDCWD, os.fsencode(sys.executable), kernel.OPEN_TREE_CLONE | os.O_CLOEXEC)
+        kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY)
+        return tree
+
+
+def _sealed_copy() -> int:
+    flags = MFD_CLOEXEC | MFD_ALLOW_SEALING
+    try:
+        memory = os.memfd_create("docker-nsenter", flags | MFD_EXEC)
+    except OSError as problem:
+        if problem.errno != 22:  # EINVAL: kernels before 6.3 don't know MFD_EXEC, and allow execution
+            raise
+        memory = os.memfd_create("docker-nsenter", flags)
+    source = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
+    size = os.fstat(source).st_size
+    sent = 0
+    while sent < size:
+        sent += os.sendfile(memory, source, sent, size - sent)
+    os.close(source)
+    os.fchmod(memory, 0o555)
+    fcntl.fcntl(memory, F_ADD_SEALS, ALL_SEALS)
+    return memory
