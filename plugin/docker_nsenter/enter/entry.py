@@ -27,7 +27,7 @@ class Entry:
     io: Stdio
     label = ""
     bounding = permitted = ambient = 0
-    no_new_privs = arrived = dropped = False
+    no_new_privs = late_filters = arrived = dropped = False
     proc_tree = -1
 
     def __init__(self, plan: "Plan") -> None:

@@ -24,6 +24,7 @@ NUMBER = {
     name: row[MACHINE == "aarch64"]
     for name, row in {
         "capset": (126, 91),
+        "clone": (56, 220),
         "clone3": (435, 435),
         "close_range": (436, 436),
         "fsconfig": (431, 431),

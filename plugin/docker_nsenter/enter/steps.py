@@ -47,6 +47,8 @@ def _copy_filters(entry: Entry) -> None:
         entry.filters = seccomp.copy(entry.target, count)
     except OSError as problem:
         raise seccomp.explain(problem) from problem
+    forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
+    entry.late_filters = entry.no_new_privs or not forks
 
 
 def _prepare_environment(entry: Entry) -> None:
@@ -159,7 +161,7 @@ def _drop(entry: Entry) -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # changed ids reset it; /proc/PID/mem and exe stay out of reach
     if entry.no_new_privs:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    needed = 0 if entry.no_new_privs or not entry.filters else capabilities.SYS_ADMIN
+    needed = 0 if entry.no_new_privs or not entry.filters else capabilities.SYS_ADMIN  # seccomp(2) asks for it
     held = entry.permitted | needed
     capabilities.set_process(held, held, entry.ambient)
     capabilities.set_ambient(entry.ambient)
@@ -177,11 +179,16 @@ def _close_rest(entry: Entry) -> None:
     kernel.close_range(first, 0xFFFFFFFF, 0)
 
 
-def _install_early(entry: Entry) -> None:
-    """Install while SYS_ADMIN is still there: without no_new_privs the kernel asks for it."""
-    if entry.filters and not entry.no_new_privs:
-        seccomp.install(entry.filters)
+def _install_filters(entry: Entry) -> None:
+    seccomp.install(entry.filters)
+    if not entry.no_new_privs:
         capabilities.set_process(entry.permitted, entry.permitted, entry.ambient)
+
+
+def _install_early(entry: Entry) -> None:
+    """Install and let SYS_ADMIN go before anything of ours can be seen."""
+    if entry.filters and not entry.late_filters:
+        _install_filters(entry)
 
 
 INSTALL: "tuple[Step, ...]" = (
@@ -218,9 +225,9 @@ def _own_session(entry: Entry) -> None:
 
 
 def _install_late(entry: Entry) -> None:
-    """With no_new_privs no capability is needed, so the filter can come last, as in runc."""
-    if entry.filters and entry.no_new_privs:
-        seccomp.install(entry.filters)
+    """Install last, as runc does, what needs no capability or would forbid the fork."""
+    if entry.filters and entry.late_filters:
+        _install_filters(entry)
 
 
 COMMAND: "tuple[Step, ...]" = (
