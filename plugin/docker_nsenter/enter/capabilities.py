@@ -51,6 +51,7 @@ NAMES = (
 )
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 SYS_ADMIN = 1 << NUMBERS["SYS_ADMIN"]
+SYS_RESOURCE = 1 << NUMBERS["SYS_RESOURCE"]
 ALL = (1 << 64) - 1
 
 

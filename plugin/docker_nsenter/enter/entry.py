@@ -82,7 +82,8 @@ def resolve(entry: Entry) -> None:
     entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
     entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
     if plan["limits"]:
-        entry.limits = Limits(target)
+        may_raise = entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
+        entry.limits = Limits(target, may_raise=may_raise)
     _resolve_capabilities(entry)
 
 

@@ -18,6 +18,10 @@ from _ctypes import (
     get_errno,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MACHINE = posix.uname().machine
 # name: (x86-64, arm64); a call that came after 5.1 has one number everywhere
 NUMBER = {
@@ -255,3 +259,27 @@ def setns(fd: int, nstype: int) -> int:
 
 def unshare(flags: int) -> int:
     return _call("unshare", flags)
+
+
+def _named(name: str, call: "Callable[..., None]", *arguments: object) -> None:
+    """Make a call of Python's own and name it in its error."""
+    try:
+        call(*arguments)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, name) from None
+
+
+def setgroups(groups: list[int]) -> None:
+    _named("setgroups", posix.setgroups, groups)
+
+
+def setresgid(rgid: int, egid: int, sgid: int) -> None:
+    _named("setresgid", posix.setresgid, rgid, egid, sgid)
+
+
+def setresuid(ruid: int, euid: int, suid: int) -> None:
+    _named("setresuid", posix.setresuid, ruid, euid, suid)
+
+
+def setsid() -> None:
+    _named("setsid", posix.setsid)

@@ -4,8 +4,6 @@ from . import kernel
 from .files import read, write
 from .target import Target
 
-EPERM, EACCES = 1, 13
-
 
 def parse(text: bytes) -> dict[int, tuple[int, int]]:
     """Parse /proc/PID/limits into {RLIMIT_*: (soft, hard)}; unlimited is RLIM_INFINITY."""
@@ -23,46 +21,39 @@ def _value(word: str) -> int:
 
 
 class Limits:
-    """Hold the target's limits, and what the command got of them."""
+    """Hold the limits that the command will have: the target's, as far as they can be set."""
 
-    def __init__(self, target: Target) -> None:
-        """Read the target's rlimits and oom_score_adj."""
+    def __init__(self, target: Target, *, may_raise: bool) -> None:
+        """Read the target's rlimits and oom_score_adj.
+
+        Without CAP_SYS_RESOURCE (`may_raise`) a hard limit can't rise above ours and oom_score_adj can't sink below
+        ours: then the command keeps ours, which is the stricter of the two.
+        """
+        self._own = parse(read("/proc/self/limits"))
         self.rlimits = parse(target.read("limits"))
         self.oom_score_adj = int(target.read("oom_score_adj"))
+        if not may_raise:
+            self.oom_score_adj = max(self.oom_score_adj, int(read("/proc/self/oom_score_adj")))
+            for resource, (soft, hard) in self.rlimits.items():
+                hard = min(hard, self._own[resource][1])
+                self.rlimits[resource] = min(soft, hard), hard
 
-    def apply(self, pid: int) -> None:
-        """Set them on a process of ours.
+    def raise_hard(self) -> None:
+        """Raise our own hard limits where the target's are higher, while we have the right to."""
+        for resource, (_, hard) in self.rlimits.items():
+            soft, own = self._own[resource]
+            if hard > own:
+                kernel.prlimit64(0, resource, _pair(soft, hard), 0)
 
-        Without CAP_SYS_RESOURCE a hard limit can't rise above ours and oom_score_adj can't sink below: then the
-        command keeps ours, which is the stricter of the two.
-        """
-        for resource, pair in self.rlimits.items():
-            new = b"".join(value.to_bytes(8, "little") for value in pair)
-            try:
-                kernel.prlimit64(pid, resource, bytearray(new), 0)
-            except OSError as problem:
-                if problem.errno != EPERM:
-                    raise
-                self.rlimits[resource] = self._clamp(pid, resource, pair)
+    def settle(self) -> None:
+        """Take the limits on; lowering needs no right, so that this can come last."""
+        for resource, (soft, hard) in self.rlimits.items():
+            kernel.prlimit64(0, resource, _pair(soft, hard), 0)
+
+    def score(self, pid: int) -> None:
+        """Set a process's place in the out-of-memory order, from outside."""
         if int(read(f"/proc/{pid}/oom_score_adj")) != self.oom_score_adj:
-            self._set_score(pid)
-
-    def _clamp(self, pid: int, resource: int, pair: tuple[int, int]) -> tuple[int, int]:
-        """Set the lower of the target's limit and the one that the process has."""
-        old = bytearray(16)
-        kernel.prlimit64(pid, resource, 0, old)
-        hard = min(pair[1], int.from_bytes(old[8:], "little"))
-        soft = min(pair[0], hard)
-        kernel.prlimit64(pid, resource, bytearray(soft.to_bytes(8, "little") + hard.to_bytes(8, "little")), 0)
-        return soft, hard
-
-    def _set_score(self, pid: int) -> None:
-        try:
             write(f"/proc/{pid}/oom_score_adj", str(self.oom_score_adj).encode())
-        except OSError as problem:
-            if problem.errno not in (EACCES, EPERM):
-                raise
-            self.oom_score_adj = int(read(f"/proc/{pid}/oom_score_adj"))
 
     def difference(self, pid: int) -> str:
         """Name a limit that the kernel does not report as set; '' when all agree."""
@@ -73,3 +64,8 @@ class Limits:
         if int(read(f"/proc/{pid}/oom_score_adj")) != self.oom_score_adj:
             return "oom_score_adj"
         return ""
+
+
+def _pair(soft: int, hard: int) -> bytearray:
+    """Write struct rlimit64."""
+    return bytearray(soft.to_bytes(8, "little") + hard.to_bytes(8, "little"))

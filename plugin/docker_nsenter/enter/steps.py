@@ -85,6 +85,11 @@ def _set_label(entry: Entry) -> None:
     lsm.set_exec(entry.label)
 
 
+def _raise_limits(entry: Entry) -> None:
+    if entry.limits:
+        entry.limits.raise_hard()
+
+
 def _seal_importer(entry: Entry) -> None:
     sys.meta_path.clear()
     sys.path.clear()
@@ -155,9 +160,9 @@ def _drop(entry: Entry) -> None:
     kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
     who = entry.credentials
     if who:
-        posix.setgroups(who.groups)
-        posix.setresgid(who.gid, who.gid, who.gid)
-        posix.setresuid(who.uid, who.uid, who.uid)
+        kernel.setgroups(who.groups)
+        kernel.setresgid(who.gid, who.gid, who.gid)
+        kernel.setresuid(who.uid, who.uid, who.uid)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # changed ids reset it; /proc/PID/mem and exe stay out of reach
     if entry.no_new_privs:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
@@ -193,6 +198,7 @@ def _install_early(entry: Entry) -> None:
 
 INSTALL: "tuple[Step, ...]" = (
     ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
+    ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
     ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
     ("join the namespaces", _join),
@@ -218,8 +224,13 @@ def _join_cgroups(entry: Entry) -> None:
             posix.close(fd)
 
 
+def _settle_limits(entry: Entry) -> None:
+    if entry.limits:
+        entry.limits.settle()
+
+
 def _own_session(entry: Entry) -> None:
-    posix.setsid()
+    kernel.setsid()
     if entry.plan["tty"]:
         stdio.control_terminal()
 
@@ -233,5 +244,6 @@ def _install_late(entry: Entry) -> None:
 COMMAND: "tuple[Step, ...]" = (
     ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
     ("begin a session", _own_session),
+    ("take on the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
     ("install the container's seccomp filter", _install_late),
 )

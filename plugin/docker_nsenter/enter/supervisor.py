@@ -75,7 +75,7 @@ class Supervisor:
                     channels.go()
                 elif word == "R":
                     if self.entry.limits:
-                        self.entry.limits.apply(self.pid)
+                        self.entry.limits.score(self.pid)
                     check(self.entry, self.pid)
                     channels.go()
                 else:

@@ -49,7 +49,6 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
         "Seccomp": [2 if entry.filters else 0],
         "Seccomp_filters": [len(entry.filters)],
         "Umask": [0o022],
-        "TracerPid": [0],
     }
     if entry.credentials:
         fields["Uid"] = [entry.host_id(entry.credentials.uid, "uid_map")] * 4

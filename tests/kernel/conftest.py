@@ -1,0 +1,106 @@
+"""Root and unshared processes, no engine: a process to enter, and stage 2 fed by hand."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIBRARY = Path(__file__).resolve().parents[2] / "plugin"
+sys.path.insert(0, str(LIBRARY))
+
+from docker_nsenter.routes.local import STAGE_2  # noqa: E402
+
+Plan = dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def root() -> None:
+    """Namespaces are joined for real: without root there is nothing to test."""
+    if os.geteuid() != 0:
+        pytest.fail("tests/kernel need root")
+
+
+def children(pid: int) -> list[int]:
+    """List the children of a process."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition, at most ten seconds."""
+    for _ in range(1000):
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"never: {what}")
+
+
+@pytest.fixture
+def unshared() -> Iterator[Callable[..., int]]:
+    """Start a process in namespaces of its own; returns the pid of its init."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*flags: str, command: tuple[str, ...] = ("sleep", "1000")) -> int:
+        flags = flags or ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--mount-proc")
+        unshare = subprocess.Popen(["unshare", "--fork", "--kill-child", *flags, *command])
+        started.append(unshare)
+        pid = int(wait_until(lambda: children(unshare.pid), "unshare forks")[0])
+        wait_until(lambda: os.readlink(f"/proc/{pid}/exe") != os.readlink(f"/proc/{unshare.pid}/exe"), "it executes")
+        return pid
+
+    yield start
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+def map_ids(pid: int) -> None:
+    """Give a process's new user namespace 65536 ids of the host, as userns-remap does."""
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{pid}/{name}").write_text("0 100000 65536")
+
+
+def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
+    """Write a Plan that enters all namespaces of a process as root with its restrictions."""
+    plan: Plan = {
+        "version": 1,
+        "target": {"pid": pid, "container": "", "name": f"pid:{pid}"},
+        "namespaces": ["user", "mnt", "uts", "ipc", "net", "pid", "cgroup", "time"],
+        "capabilities": {"base": "container", "add": 0, "drop": 0},
+        "seccomp": "container",
+        "apparmor": None,
+        "selinux": None,
+        "no_new_privs": None,
+        "cgroups": True,
+        "limits": True,
+        "user": "",
+        "groups": [],
+        "environment": {"base": "given", "set": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
+        "directory": "/",
+        "command": list(command),
+        "shell": None,
+        "tty": False,
+        "stdin": True,
+        "detach": False,
+        "mounts": [],
+        "debug": False,
+    }
+    return {**plan, **changes}
+
+
+def run_plan(plan: object, *, before: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run stage 2 with a Plan, perhaps under another program such as strace."""
+    fd = os.memfd_create("plan", 0)
+    os.write(fd, json.dumps(plan).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, str(LIBRARY), str(fd), "-1"]
+    options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
+    try:
+        return subprocess.run([*before, *python], pass_fds=[fd], **options)
+    finally:
+        os.close(fd)

@@ -1,0 +1,107 @@
+"""Each system call on the path fails once: the command never starts, and one sentence says why."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import plan_for, run_plan
+from .test_seccomp import DONOR
+
+CALLS = (
+    "capset",
+    "chdir",
+    "clone",
+    "close_range",
+    "dup2",
+    "fchown",
+    "keyctl",
+    "openat2",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "pipe2",
+    "prctl",
+    "prlimit64",
+    "ptrace",
+    "seccomp",
+    "setgroups",
+    "setns",
+    "setresgid",
+    "setresuid",
+    "setsid",
+)
+# EPERM from ptrace means another tracer and is tried again, from chdir that root may not and the user may
+ERRORS = {"clone": "EAGAIN", "chdir": "ENOENT", "ptrace": "EIO"}
+MOST = 6  # of the repetitions of one call (prctl alone comes 80 times)
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[int]:
+    """A process in namespaces of its own, under a filter, with fewer capabilities and limits than ours."""
+    donor = DONOR.format(count=1, sleep="import time; time.sleep(1000)")
+    inner = ["setpriv", "--bounding-set=-all,+chown,+sys_admin", "prlimit", "--nofile=77:99", sys.executable, "-c", donor]
+    flags = ["--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--mount-proc"]
+    process = subprocess.Popen(["unshare", *flags, *inner], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    yield int(children[0])
+    process.kill()
+    process.wait()
+
+
+def occurrences(trace: str) -> dict[str, set[int]]:
+    """Count, per call, the highest number of times that one process makes it after it protected itself."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[str, set[int]] = {}
+    ours: set[str] = set()
+    for line in trace.splitlines():
+        match = re.match(r"(\d+)\s+(\w+)\((.*)", line)
+        if not match:
+            continue
+        pid, name, rest = match.groups()
+        counts[pid, name] += 1
+        if name == "prctl" and rest.startswith("PR_SET_DUMPABLE"):
+            ours.add(pid)
+        forked = bool(ours) and pid not in ours
+        if (pid in ours or forked) and name in CALLS and "CAPBSET_READ" not in rest:
+            found.setdefault(name, set()).add(counts[pid, name])
+    return found
+
+
+@pytest.fixture(scope="module")
+def path(target: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[int]]:
+    """Which calls an undisturbed entry makes, and the how manieth of its process each is."""
+    trace = tmp_path_factory.mktemp("trace") / "trace"
+    marker = trace.with_name("marker")
+    done = run_plan(plan_for(target, "touch", str(marker), user="0:0"), before=("strace", "-f", "-o", str(trace)))
+    assert done.returncode == 0, done.stderr
+    assert marker.exists()
+    return occurrences(trace.read_text())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("call", CALLS)
+def test_after_a_failed_call_nothing_has_run(
+    call: str, path: dict[str, set[int]], target: int, tmp_path: Path
+) -> None:
+    assert path.get(call), f"{call} is not on the path any more"
+    for number in sorted(path[call])[:MOST]:
+        marker = tmp_path / f"{call}-{number}"
+        error = ERRORS.get(call, "EPERM")
+        inject = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}")
+        inject += ("-e", f"inject={call}:error={error}:when={number}")
+        plan = plan_for(target, "touch", str(marker), user="0:0")
+        done = run_plan(plan, before=inject)
+        assert done.returncode == 125, f"{call} number {number}: {done}"
+        assert not marker.exists()
+        assert done.stderr.startswith("docker nsenter: "), done.stderr
+        assert len(done.stderr.splitlines()) <= 2
+        assert "unexpected" not in done.stderr
+    status = Path(f"/proc/{target}/status").read_text()
+    assert re.search(r"^State:\s+S", status, re.M)
+    assert "TracerPid:\t0" in status

@@ -1,0 +1,147 @@
+"""Filters: copied exactly, the donor undisturbed, the interpreter agrees with the kernel."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker_nsenter.enter import seccomp
+from docker_nsenter.enter.target import Target
+
+LIBRARY = str(Path(seccomp.__file__).parents[2])
+# A filter that lets everything happen but acct(2), which gets EACCES.
+ACCT = 163 if os.uname().machine == "x86_64" else 89
+PROGRAM = b"".join(
+    code.to_bytes(2, "little") + bytes(jumps) + k.to_bytes(4, "little")
+    for code, jumps, k in [
+        (0x20, (0, 0), 0),
+        (0x15, (0, 1), ACCT),
+        (0x06, (0, 0), 0x0005000D),
+        (0x06, (0, 0), 0x7FFF0000),
+    ]
+)
+DONOR = f"""
+import sys; sys.path.insert(0, {LIBRARY!r})
+import os, select
+from docker_nsenter.enter import kernel, seccomp
+for _ in range({{count}}):
+    seccomp.install([seccomp.Filter({PROGRAM!r}, 0)])
+print("ready", flush=True)
+{{sleep}}
+"""
+# A raw epoll_wait through libc: Python's own would retry after EINTR and hide it.
+EPOLL = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.epoll_create1(0)
+result = libc.epoll_wait(fd, ctypes.create_string_buffer(64), 1, -1)
+print("woken", result, ctypes.get_errno(), flush=True)
+"""
+
+
+class Donor:
+    """A process with filters of its own."""
+
+    def __init__(self, count: int, sleep: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DONOR.format(count=count, sleep=sleep)], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "ready\n"
+        self.target = Target(self.process.pid)
+
+
+@pytest.fixture
+def donors() -> Iterator[list[Donor]]:
+    started: list[Donor] = []
+    yield started
+    for donor in started:
+        donor.process.kill()
+        donor.process.wait()
+
+
+def blocked(pid: int) -> None:
+    """Wait until the process sleeps in a system call."""
+    for _ in range(1000):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "S":
+            return
+    raise AssertionError("it never slept")
+
+
+def test_the_copy_is_the_filter_byte_by_byte(donors: list[Donor]) -> None:
+    donor = Donor(2, "import time; time.sleep(1000)")
+    donors.append(donor)
+    copied = seccomp.copy(donor.target, 2)
+    assert [each.program for each in copied] == [PROGRAM, PROGRAM]
+
+
+def test_only_the_oldest_filters_are_wanted(donors: list[Donor]) -> None:
+    donor = Donor(3, "import time; time.sleep(1000)")
+    donors.append(donor)
+    assert seccomp.wanted_filters(donor.target, "container") == 1
+    assert seccomp.wanted_filters(donor.target, "none") == 0
+    assert seccomp.wanted_filters(donor.target, "unconfined") == 0
+
+
+def test_a_donor_in_epoll_wait_never_learns_of_it(donors: list[Donor]) -> None:
+    donor = Donor(1, EPOLL)
+    donors.append(donor)
+    blocked(donor.process.pid)
+    for _ in range(20):
+        assert len(seccomp.copy(donor.target, 1)) == 1
+    assert donor.process.poll() is None
+    state = Path(f"/proc/{donor.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    assert state == "S"
+
+
+def test_copies_at_once_wait_for_each_other(donors: list[Donor]) -> None:
+    donor = Donor(1, EPOLL)
+    donors.append(donor)
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(len(seccomp.copy(donor.target, 1)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [1] * 8
+    assert donor.process.poll() is None
+
+
+def test_a_donor_that_is_traced_already_is_an_error_with_a_reason(donors: list[Donor]) -> None:
+    donor = Donor(1, "import time; time.sleep(1000)")
+    donors.append(donor)
+    tracer = subprocess.Popen(["strace", "-p", str(donor.process.pid), "-o", "/dev/null"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1000):
+            if Target(donor.process.pid).status["TracerPid"] != [0]:
+                break
+        with pytest.raises(OSError, match="ptrace") as caught:
+            seccomp.copy(donor.target, 1)
+        assert "another tracer" in seccomp.explain(caught.value).sentence
+    finally:
+        tracer.kill()
+        tracer.wait()
+
+
+def test_no_stopped_donor_is_left_when_the_copier_is_killed(donors: list[Donor]) -> None:
+    donor = Donor(1, "import time; time.sleep(1000)")
+    donors.append(donor)
+    for _ in range(10):
+        copier = os.fork()
+        if not copier:
+            while True:
+                seccomp.copy(donor.target, 1)
+        os.kill(copier, 9)
+        os.waitpid(copier, 0)
+    seccomp.copy(donor.target, 1)
+    blocked(donor.process.pid)
+
+
+def test_the_interpreter_reads_a_filter_as_the_kernel_does() -> None:
+    assert not seccomp.allows(PROGRAM, ACCT)
+    assert seccomp.allows(PROGRAM, ACCT + 1)
+    assert seccomp.decide(PROGRAM, ACCT) == 0x0005000D

@@ -1,0 +1,75 @@
+"""The tables of enter/ against the kernel's own headers."""
+
+import os
+import re
+from pathlib import Path
+
+from docker_nsenter.enter import capabilities, kernel
+
+INCLUDE = Path("/usr/include")
+
+
+def test_capability_numbers_are_the_headers() -> None:
+    text = (INCLUDE / "linux/capability.h").read_text()
+    found = {name: int(number) for name, number in re.findall(r"#define\s+CAP_([A-Z_]+)\s+(\d+)\b", text)}
+    found.pop("LAST_CAP", None)
+    assert capabilities.NUMBERS == found
+
+
+def syscall_numbers(header: Path) -> dict[str, int]:
+    """Read __NR_ definitions."""
+    return {name: int(value) for name, value in re.findall(r"#define __NR_(\w+)\s+(\d+)", header.read_text())}
+
+
+def numbers_for(machine: str) -> dict[str, int]:
+    """Evaluate the kernel module's table as on another machine."""
+    source = Path(kernel.__file__).read_text().replace("posix.uname().machine", repr(machine))
+    scope: dict[str, object] = {}
+    exec(compile(source, kernel.__file__, "exec"), scope)  # noqa: S102
+    numbers = scope["NUMBER"]
+    assert isinstance(numbers, dict)
+    return numbers
+
+
+def test_system_call_numbers_of_x86_64_are_the_headers() -> None:
+    header = next(INCLUDE.glob("**/asm/unistd_64.h"))
+    known = syscall_numbers(header)
+    assert numbers_for("x86_64") == {name: known[name] for name in kernel.NUMBER}
+
+
+def test_system_call_numbers_of_arm64_are_the_generic_headers() -> None:
+    text = (INCLUDE / "asm-generic/unistd.h").read_text()
+    known = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    assert numbers_for("aarch64") == {name: known[name] for name in kernel.NUMBER}
+
+
+def test_rlimits_are_the_headers_and_the_kernels_names() -> None:
+    shown = Path("/proc/self/limits").read_text().splitlines()[1:]
+    assert [line[:26].strip() for line in shown] == list(kernel.RLIMITS)
+    text = (INCLUDE / "asm-generic/resource.h").read_text()
+    numbers = sorted(int(n) for n in re.findall(r"# *define\s+RLIMIT_\w+\s+(\d+)", text))
+    assert numbers == sorted(kernel.RLIMITS.values())
+
+
+def test_clone_flags_are_the_headers() -> None:
+    text = (INCLUDE / "linux/sched.h").read_text()
+    for name in ("TIME", "NS", "CGROUP", "UTS", "IPC", "USER", "PID", "NET"):
+        value = re.search(rf"#define CLONE_NEW{name}\s+(0x[0-9a-fA-F]+)", text)
+        assert value, name
+        assert getattr(kernel, f"CLONE_NEW{name}") == int(value[1], 16)
+
+
+def test_a_failing_call_names_itself_and_the_errno() -> None:
+    try:
+        kernel.setns(-1, 0)
+    except OSError as problem:
+        assert (problem.errno, problem.filename) == (9, "setns")
+    else:
+        raise AssertionError("setns(-1) succeeded")
+
+
+def test_a_capability_beyond_the_kernels_last_is_none() -> None:
+    assert kernel.bounding_has(63) is None
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    assert kernel.bounding_has(last) is not None
+    assert os.geteuid() == 0
