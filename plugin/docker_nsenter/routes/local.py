@@ -68,3 +68,18 @@ def _sealed_copy() -> int:
     os.fchmod(memory, 0o555)
     fcntl.fcntl(memory, F_ADD_SEALS, ALL_SEALS)
     return memory
+
+
+def survey(plan: "Plan") -> "dict[str, str] | None":
+    """Read what an entry would find; None without root, which it needs."""
+    if os.geteuid() != 0:
+        return None
+    from ..enter.survey import Refusal
+    from ..enter.survey import survey as look
+
+    try:
+        return look(plan)
+    except Refusal as refusal:
+        raise Problem(refusal.sentence, refusal.hint, refusal.status) from refusal
+    except OSError as problem:
+        raise Problem(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem

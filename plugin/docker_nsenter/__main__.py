@@ -1,0 +1,133 @@
+"""Start: plain, well-formed calls straight on; anything else through cli."""
+
+import os
+import sys
+
+from . import docker_cli, engine
+from .errors import Problem, report
+from .plan import make_plan
+from .request import Request, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .enter.accept import Plan
+
+NAME = "nsenter"
+
+
+def main() -> "NoReturn":
+    """Do what sys.argv says, as docker or a person wrote it; never return."""
+    sys.excepthook = _unexpected
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except Problem as problem:
+        status = report(problem)
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = 141
+    # Not sys.exit: finalisation costs a millisecond, and a failing flush would turn the status into 120.
+    os._exit(status)
+
+
+def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
+    """Report a defect of ours in one sentence; `docker -D nsenter` shows where."""
+    if {"-D", "--debug"} & set(sys.argv):
+        sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
+    os._exit(report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it")))
+
+
+def run(argv: list[str]) -> int:
+    """Read the words and act; return the exit status of what does not enter."""
+    if argv[:1] == ["install"]:
+        from . import install
+
+        return install.main(argv[1:])
+    options, command, rest = docker_cli.split(argv)
+    options_help = options.help or options.version
+    if command == "help" or options_help or not argv:
+        return show_help()
+    if command != NAME:
+        raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
+    request = read_request(rest)
+    if request is None:
+        return show_help()
+    request.debug = options.debug
+    socket = docker_cli.plugin_socket(os.environ)
+    return act(request, options, socket)
+
+
+def read_request(words: list[str]) -> "Request | None":
+    """Read the words behind `nsenter`: by the table where that is enough, else by typer; None when help is wanted."""
+    plain = parse(words)
+    if plain is not None:
+        return Request(*plain)
+    add_packages()
+    from . import cli
+
+    try:
+        return cli.request_of(words)
+    except cli.HelpWanted:
+        return None
+
+
+def show_help() -> int:
+    """Print the help, which needs no engine."""
+    add_packages()
+    from . import cli
+
+    sys.stdout.write(cli.help_text())
+    return 0
+
+
+def add_packages() -> None:
+    """Let docker, typer and rich be found: -S leaves the private venv's packages out until they are needed."""
+    base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    for place in (f"{base}/venv/lib/{version}/site-packages", os.path.dirname(os.path.dirname(os.path.abspath(__file__)))):
+        if os.path.isdir(place) and place not in sys.path:
+            sys.path.append(place)
+
+
+def act(request: Request, options: docker_cli.Globals, socket: int) -> int:
+    """Look the container up, plan, and explain or enter."""
+    if not sys.platform.startswith("linux"):
+        raise Problem("entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere")
+    container = look_up(request, options)
+    tty = os.isatty(0), os.isatty(1)
+    plan = make_plan(request, container, environ=os.environ, stdin_tty=tty[0], stdout_tty=tty[1])
+    if request.dry_run:
+        return explain(request, plan)
+    from .routes import local
+
+    local.enter(plan, socket)
+
+
+def look_up(request: Request, options: docker_cli.Globals) -> engine.Container:
+    """Ask the engine, or take pid:N at its word."""
+    word = request.container
+    if word.startswith("pid:"):
+        return engine.process(word)
+    return engine.find(docker_cli.endpoint(options, os.environ), word)
+
+
+def explain(request: Request, plan: "Plan") -> int:
+    """Print the Plan and enter nothing."""
+    if request.format == "json":
+        from .enter.wire import dumps
+
+        sys.stdout.write(dumps(plan) + "\n")
+        return 0
+    add_packages()
+    from . import describe
+    from .routes.local import survey
+
+    describe.show(plan, survey(plan))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The command line: the typer app is the one source of the grammar, of the help and of usage errors."""
+
+import inspect
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+try:
+    from typer._click.exceptions import ClickException
+except ImportError:  # typer before 0.26 uses the click package
+    from click.exceptions import ClickException
+
+from .errors import Problem
+from .request import NAMESPACES, Request
+
+USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
+SUMMARY = """Enter a running container's namespaces, with exactly the container's own restrictions.
+
+CONTAINER is a name, an ID prefix, or pid:N (a process on this machine, no engine
+needed). COMMAND defaults to a shell of the container. Options stop at CONTAINER."""
+SPACES, RULES, PROCESS, LOOK = "Namespaces (default: all of the container's)", "Restrictions", "Process", "Look, don't enter"
+HABITS = {
+    "-n": "--net-only joins the container's network alone",
+    "-m": "--mount joins the container's files alone",
+    "-p": "--pid joins the container's processes alone",
+    "-v": "docker help nsenter; a version is in docker info",
+    "-S": "the user is -u UID, as in docker exec",
+    "-G": "the group is -u UID:GID, as in docker exec",
+    "--target": "docker nsenter pid:N enters a process by its number",
+    "--name": "the container is named without an option: docker nsenter web",
+    "--rm": "nothing is left behind, with or without it",
+    "--network=host": "--no-net stays in the host's network",
+    "--pid=host": "--no-pid stays with the host's processes",
+    "--cap": "--cap-add adds a capability",
+}
+
+
+def option(*words: str, panel: str, text: str, metavar: "str | None" = None) -> Any:
+    """Describe one option."""
+    return typer.Option(*words, rich_help_panel=panel, help=text, metavar=metavar, show_default=False)
+
+
+def enter(
+    container: Annotated[str, typer.Argument()],
+    command: Annotated[list[str] | None, typer.Argument()] = None,
+    privileged: Annotated[bool, option("--privileged/--drop-caps", panel=RULES, text="Keep the capabilities the caller has / the container's only (default)")] = False,
+    cap_add: Annotated[list[str], option("--cap-add", panel=RULES, text="Add a capability (SYS_PTRACE, ALL)", metavar="CAP")] = [],
+    cap_drop: Annotated[list[str], option("--cap-drop", panel=RULES, text="Drop a capability", metavar="CAP")] = [],
+    security_opt: Annotated[list[str], option("--security-opt", panel=RULES, text="seccomp=unconfined, apparmor=unconfined|PROFILE, label=disable, no-new-privileges[=BOOL]", metavar="OPT")] = [],
+    join_cgroup: Annotated[bool, option("--join-cgroup/--no-join-cgroup", panel=RULES, text="Be under the container's cgroup limits (default) / not")] = True,
+    user: Annotated[str | None, option("--user", "-u", panel=PROCESS, text="User, as NAME|UID[:GROUP|GID]", metavar="USER")] = None,
+    workdir: Annotated[str | None, option("--workdir", "-w", panel=PROCESS, text="Working directory", metavar="DIR")] = None,
+    env: Annotated[list[str], option("--env", "-e", panel=PROCESS, text="Set a variable, NAME=VALUE", metavar="ENV")] = [],
+    env_file: Annotated[list[str], option("--env-file", panel=PROCESS, text="Read variables from a file", metavar="FILE")] = [],
+    env_from: Annotated[str, option("--env-from", panel=PROCESS, text="Begin with the container's config (default), the live environment of its process (pid), or none", metavar="config|pid|none")] = "config",
+    shell: Annotated[str | None, option("--shell", panel=PROCESS, text="The shell to start when there is no COMMAND", metavar="NAME")] = None,
+    tty: Annotated[bool | None, option("--tty/--no-tty", "-t/-T", panel=PROCESS, text="A terminal of the container's (default: if this is one) / none")] = None,
+    interactive: Annotated[bool, option("--interactive", "-i", panel=PROCESS, text="Pass the keyboard on without a terminal too")] = False,
+    detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Start the command and come back")] = False,
+    dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, enter nothing")] = False,
+    format: Annotated[str, option("--format", panel=LOOK, text="How to show it", metavar="table|json")] = "table",
+    route: Annotated[str, option("--route", panel=LOOK, text="local insists on entering from this machine", metavar="auto|local")] = "auto",
+    **namespaces: bool,
+) -> dict[str, Any]:
+    """Return the values; the caller makes a Request of them."""
+    return {}
+
+
+class HelpWanted(Exception):
+    """Leave typer: the line asks for help, whatever else it says."""
+
+
+def _want_help(value: bool) -> None:
+    if value:
+        raise HelpWanted
+
+
+def _signature() -> inspect.Signature:
+    """Add the namespaces' options, three a row of the table, to the function's own parameters."""
+    own = [each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD]
+    texts = {"": "Join the {0} namespace", "no_": "All but the {0} namespace", "only": "The {0} namespace alone"}
+    wanted = Annotated[bool, typer.Option("--help", "-h", is_eager=True, callback=_want_help)]
+    own.append(inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
+    added = [_flag("all", ["--all", "-a"], "Join all namespaces (the default)")]
+    for word, aliases, _ in NAMESPACES:
+        spelled = [word, *(alias for alias in aliases if alias != "user-ns")]
+        added.append(_flag(word, [f"--{each}" for each in spelled], texts[""].format(word)))
+        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], texts["no_"].format(word)))
+        added.append(_flag(f"{word}_only", [f"--{each}-only" for each in spelled], texts["only"].format(word)))
+    return inspect.Signature([*own, *added])
+
+
+def _flag(name: str, words: list[str], text: str) -> inspect.Parameter:
+    kind = Annotated[bool, option(*words, panel=SPACES, text=text)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+
+
+def build() -> Any:
+    """Build typer's command; its callback returns the parameters' values."""
+
+    def collect(**values: Any) -> dict[str, Any]:
+        return values
+
+    collect.__signature__ = _signature()  # type: ignore[attr-defined]
+    collect.__annotations__ = {name: each.annotation for name, each in _signature().parameters.items()}
+    settings = {"allow_interspersed_args": False, "help_option_names": []}
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(context_settings=settings)(collect)
+    return get_command(app)
+
+
+def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
+    """Read any line as typer does: (values, container, command); Problem for a usage error."""
+    _neighbours(words)
+    try:
+        values = build().main(args=words, prog_name="docker nsenter", standalone_mode=False)
+    except ClickException as problem:
+        raise usage(problem.format_message()) from None
+    values.pop("help")
+    values = {name: list(value) if isinstance(value, tuple | list) else value for name, value in values.items()}
+    container, command = values.pop("container"), values.pop("command") or []
+    if not container:
+        raise usage("the name of the container is empty")
+    return values, container, command
+
+
+def request_of(words: list[str]) -> Request:
+    """Read any line into a Request."""
+    return Request(*read(words))
+
+
+def usage(message: str) -> Problem:
+    """Word a usage error as docker's own commands do."""
+    text = message.rstrip(".")
+    sentence = text[:1].lower() + text[1:]
+    return Problem(sentence, "run 'docker nsenter --help' for more information", usage=USAGE)
+
+
+def _neighbours(words: list[str]) -> None:
+    """Show the right line to who types nsenter's or docker run's options."""
+    for at, word in enumerate(words):
+        if not word.startswith("-"):
+            return
+        following = words[at + 1] if at + 1 < len(words) else ""
+        name, _, value = word.partition("=")
+        if word in HABITS or name in HABITS:
+            raise usage_hint(f"unknown option {word}", HABITS.get(word) or HABITS[name])
+        if word in ("-t", "--target") and following.isdigit():
+            raise usage_hint(f"{word} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}")
+        if word in ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns") and following == "host":
+            plain = word.lstrip("-")
+            raise usage_hint(f"{word} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's")
+        if word == "--mount" and following.startswith("type="):
+            raise usage_hint("--mount joins the mount namespace and takes no value", "a running container can't be given mounts")
+        if word == "--cgroup" and following.startswith("/"):
+            raise usage_hint("--cgroup joins the cgroup namespace and takes no value", "--no-join-cgroup stays in the caller's cgroup")
+
+
+def usage_hint(sentence: str, hint: str) -> Problem:
+    """Word a usage error that has a better line to offer."""
+    return Problem(sentence, hint)
+
+
+def help_text() -> str:
+    """Write the help: the same for `docker nsenter --help` and `docker help nsenter`."""
+    lines = [f"Usage:  {USAGE}", "", SUMMARY]
+    panels: dict[str, list[Any]] = {SPACES: [], RULES: [], PROCESS: [], LOOK: []}
+    for parameter in build().params:
+        panel = getattr(parameter, "rich_help_panel", None)
+        if panel in panels and not parameter.name.startswith("no_") and not parameter.name.endswith("_only"):
+            panels[panel].append(parameter)
+    for panel, parameters in panels.items():
+        lines += ["", f"{panel}:"]
+        for parameter in parameters:
+            lines += _help_row(parameter)
+        if panel == SPACES:
+            lines += _row("      --no-NAME", "All but that one (--no-net, ...)") + _row("      --NAME-only", "That one alone (--net-only, ...)")
+    lines += ["", "Exit status: the command's; 128+n if a signal ended it; 125 nothing was run,", "126 it can't be executed, 127 not found."]
+    return "\n".join(lines) + "\n"
+
+
+def _help_row(parameter: Any) -> list[str]:
+    shorts = [word for word in (*parameter.opts, *parameter.secondary_opts) if not word.startswith("--")]
+    longs = [word for word in (*parameter.opts, *parameter.secondary_opts) if word.startswith("--")]
+    words = ", ".join(shorts + longs) if shorts else "    " + ", ".join(longs)
+    metavar = f" {parameter.metavar}" if parameter.metavar else ""
+    return _row(f"  {words}{metavar}", parameter.help)
+
+
+def _row(left: str, text: str) -> list[str]:
+    """Lay one option out: the text beside it, or below where it is too long."""
+    import textwrap
+
+    wrapped = textwrap.wrap(text, 48)
+    if len(left) < 29:
+        return [f"{left:<30}{wrapped[0]}", *(" " * 30 + line for line in wrapped[1:])]
+    return [left, *(" " * 30 + line for line in wrapped)]
+
+
+def generate() -> str:
+    """Write grammar.py from the app; raise for an option that the plain parser's table can't express."""
+    flags: dict[str, tuple[str, bool]] = {}
+    values: dict[str, tuple[str, bool]] = {}
+    defaults: dict[str, Any] = {}
+    for parameter in build().params:
+        if parameter.param_type_name == "argument" or parameter.name == "help":
+            continue
+        if parameter.nargs != 1 or parameter.envvar or parameter.callback or getattr(parameter, "count", False):
+            raise ValueError(f"the table can't express {parameter.name}")
+        if parameter.is_flag:
+            flags.update({word: (parameter.name, True) for word in parameter.opts})
+            flags.update({word: (parameter.name, False) for word in parameter.secondary_opts})
+        else:
+            values.update({word: (parameter.name, parameter.multiple) for word in parameter.opts})
+        default = parameter.default() if callable(parameter.default) else parameter.default
+        defaults[parameter.name] = list(default or []) if not parameter.is_flag and parameter.multiple else default
+    head = '"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""\n'
+    parts = [
+        _table("FLAGS", "dict[str, tuple[str, bool]]", flags),
+        _table("VALUES", "dict[str, tuple[str, bool]]", values),
+        _table("DEFAULTS", "dict[str, bool | str | list[str] | None]", defaults),
+    ]
+    return head + "\n" + "".join(parts)
+
+
+def _table(name: str, kind: str, rows: dict[str, Any]) -> str:
+    text = "".join(f"    {_quoted(key)}: {_quoted(value)},\n" for key, value in rows.items())
+    return f"{name}: {kind} = {{\n{text}}}\n"
+
+
+def _quoted(value: Any) -> str:
+    return repr(value).replace("'", '"')
+
+
+if __name__ == "__main__":
+    sys.stdout.write(generate())

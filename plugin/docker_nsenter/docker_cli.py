@@ -1,0 +1,262 @@
+"""Read the words before `nsenter` as docker does, and find the engine that docker would talk to.
+
+Parsing copies pflag, the Go library that docker uses; the choice of the engine copies docker/cli's context store
+(docs.docker.com/engine/manage-resources/contexts).
+"""
+
+import os
+
+from .enter.wire import loads
+from .errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
+STRINGS = ("config", "log-level", "context", "host", "tlscacert", "tlscert", "tlskey")
+BOOLEANS = ("debug", "tls", "tlsverify", "help", "version")
+SHORT = {"l": "log-level", "c": "context", "H": "host", "D": "debug", "h": "help", "v": "version"}
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_TLS_HOST = "tcp://localhost:2376"
+SCHEMES = ("tcp", "unix", "npipe", "fd", "ssh")
+
+
+class Globals:
+    """Hold docker's own options: what stands before the plugin's name."""
+
+    config = context = host = log_level = tlscacert = tlscert = tlskey = ""
+    host_given = debug = tls = help = version = False
+    tlsverify: "bool | None" = None
+
+    def __init__(self) -> None:
+        """Begin with docker's defaults; `words` are the options verbatim, for docker itself."""
+        self.words: list[str] = []
+
+
+class Endpoint:
+    """Say where the engine is, and how to speak to it."""
+
+    def __init__(self, host: str, context: str, tls: "dict[str, Any] | None" = None) -> None:
+        """Hold a URL, the context's name, and for TLS the files {ca, cert, key} ('' for none) and verify."""
+        self.host = host
+        self.context = context
+        self.tls = tls
+        self.api_version = ""
+        self.headers: dict[str, str] = {}
+        self.words: list[str] = []
+
+
+def split(argv: list[str]) -> tuple[Globals, str, list[str]]:
+    """Split what docker passed into its own options, the first other word, and the rest.
+
+    For `help nsenter` the word is `help` and the rest is what follows `nsenter`. Raises Problem for words that docker
+    itself would not have let through.
+    """
+    found = Globals()
+    at = 0
+    while at < len(argv):
+        word = argv[at]
+        if word == "--":
+            at += 1
+            break
+        if len(word) < 2 or not word.startswith("-"):
+            break
+        at += 1
+        takes_next = _long(found, word[2:]) if word.startswith("--") else _shorts(found, word[1:])
+        if takes_next:
+            if at >= len(argv):
+                raise Problem(f"flag needs an argument: {word}")
+            _set(found, takes_next, argv[at])
+            at += 1
+    found.words = [word for word in argv[:at] if word != "--"]
+    command, rest = (argv[at], argv[at + 1 :]) if at < len(argv) else ("", [])
+    return found, command, rest[1:] if command == "help" else rest
+
+
+def _long(found: Globals, word: str) -> str:
+    """Take `--name` or `--name=value`; return the name when its value is the next word."""
+    name, equals, value = word.partition("=")
+    if name not in STRINGS + BOOLEANS:
+        raise Problem(f"unknown flag: --{name}")
+    if equals:
+        _set(found, name, value)
+        return ""
+    if name in BOOLEANS:
+        _set(found, name, "true")
+        return ""
+    return name
+
+
+def _shorts(found: Globals, letters: str) -> str:
+    """Take a cluster of letters as pflag does; return the name when its value is the next word."""
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        name = SHORT.get(letter)
+        if name is None:
+            raise Problem(f"unknown shorthand flag: '{letter}'")
+        if len(letters) > 1 and letters.startswith("="):
+            _set(found, name, letters[1:])
+            return ""
+        if name in STRINGS:
+            if not letters:
+                return name
+            _set(found, name, letters)
+            return ""
+        _set(found, name, "true")
+    return ""
+
+
+def _set(found: Globals, name: str, value: str) -> None:
+    """Store one option's value, booleans by Go's words for them."""
+    attribute = name.replace("-", "_")
+    if name in BOOLEANS:
+        if value not in TRUE + FALSE:
+            raise Problem(f'invalid argument "{value}" for "--{name}" flag')
+        setattr(found, attribute, value in TRUE)
+        return
+    if name == "host":
+        if found.host_given:
+            raise Problem("specify only one -H")
+        found.host_given = True
+    if name.startswith("tls") and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    setattr(found, attribute, value)
+
+
+def endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
+    """Find the engine as docker does; Problem for a context that does not exist or can't be read."""
+    if options.context and options.host_given:
+        raise Problem("conflicting options: either specify --host or --context, not both")
+    directory = options.config or config_directory(environ)
+    settings = read_config(directory)
+    name = _context_name(options, environ, settings)
+    if name == "default":
+        found = _default_endpoint(options, environ)
+    else:
+        found = _context_endpoint(directory, name)
+    found.api_version = environ.get("DOCKER_API_VERSION", "")
+    headers = settings.get("HttpHeaders")
+    if isinstance(headers, dict):
+        found.headers = {str(key): str(value) for key, value in headers.items()}
+    found.words = options.words
+    return found
+
+
+def config_directory(environ: "Mapping[str, str]") -> str:
+    """Name docker's directory of settings."""
+    home = environ.get("HOME") or "/root"
+    return environ.get("DOCKER_CONFIG") or f"{home}/.docker"
+
+
+def read_config(directory: str) -> "dict[str, Any]":
+    """Read config.json; docker goes on with its defaults when that is missing or malformed, and so do we."""
+    try:
+        with open(f"{directory}/config.json", "rb") as file:
+            settings = loads(file.read())
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _context_name(options: Globals, environ: "Mapping[str, str]", settings: "dict[str, Any]") -> str:
+    """Choose the context: the options win, then the environment, then config.json."""
+    if options.context:
+        return options.context
+    if options.host_given or environ.get("DOCKER_HOST"):
+        return "default"
+    current = settings.get("currentContext")
+    return environ.get("DOCKER_CONTEXT") or (current if isinstance(current, str) else "") or "default"
+
+
+def _default_endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
+    """Build the endpoint of -H, DOCKER_HOST and the TLS options."""
+    verify = options.tlsverify
+    if verify is None and environ.get("DOCKER_TLS_VERIFY"):
+        verify = True
+    tls_on = bool(options.tls or verify is not None or environ.get("DOCKER_TLS"))
+    host = (options.host if options.host_given else environ.get("DOCKER_HOST", "")).strip()
+    host = normal_host(host or (DEFAULT_TLS_HOST if tls_on else DEFAULT_HOST))
+    if not tls_on:
+        return Endpoint(host, "default")
+    place = environ.get("DOCKER_CERT_PATH") or config_directory(environ)
+    files = {"ca": options.tlscacert, "cert": options.tlscert, "key": options.tlskey}
+    chosen = {name: given or f"{place}/{name}.pem" for name, given in files.items()}
+    if verify and not os.path.exists(chosen["ca"]):
+        raise Problem(f"cannot read the TLS authority {chosen['ca']}")
+    present = {name: path if os.path.exists(path) else "" for name, path in chosen.items()}
+    return Endpoint(host, "default", {**present, "verify": bool(verify)})
+
+
+def normal_host(host: str) -> str:
+    """Complete an address as docker does: tcp is the default scheme, 2375 its port."""
+    scheme, separator, rest = host.partition("://")
+    if not separator:
+        scheme, rest = "tcp", host
+    if scheme not in SCHEMES:
+        raise Problem(f"unable to parse docker host `{host}`", "addresses begin with unix://, tcp:// or ssh://")
+    if scheme == "unix" and not rest:
+        return DEFAULT_HOST
+    if scheme == "tcp":
+        place, slash, path = rest.partition("/")
+        if ":" not in place.rpartition("]")[2]:
+            place = f"{place or 'localhost'}:2375"
+        rest = place + slash + path
+    return f"{scheme}://{rest}"
+
+
+def _context_endpoint(directory: str, name: str) -> Endpoint:
+    """Read a named context from docker's store."""
+    from hashlib import sha256
+
+    digest = sha256(name.encode()).hexdigest()
+    meta = f"{directory}/contexts/meta/{digest}/meta.json"
+    try:
+        with open(meta, "rb") as file:
+            stored = loads(file.read())
+    except FileNotFoundError:
+        raise Problem(f'context "{name}" does not exist: no {meta}', "docker context ls shows those that do") from None
+    except (OSError, ValueError) as problem:
+        raise Problem(f'context "{name}" cannot be read: {problem}') from problem
+    docker = _key(_key(stored, "Endpoints"), "docker")
+    host = _key(docker, "Host")
+    tls = f"{directory}/contexts/tls/{digest}/docker"
+    skip = bool(_key(docker, "SkipTLSVerify"))
+    found = Endpoint(normal_host(host if isinstance(host, str) and host else DEFAULT_HOST), name)
+    if os.path.isdir(tls) or skip:
+        files = {each: f"{tls}/{each}.pem" for each in ("ca", "cert", "key")}
+        present = {each: path if os.path.exists(path) else "" for each, path in files.items()}
+        found.tls = {**present, "verify": not skip}
+    return found
+
+
+def _key(value: object, name: str) -> object:
+    """Look a key up as Go's JSON does, whatever its case; None where there is none."""
+    if not isinstance(value, dict):
+        return None
+    for key, item in value.items():
+        if isinstance(key, str) and key.lower() == name.lower():
+            return item
+    return None
+
+
+def plugin_socket(environ: "Mapping[str, str]") -> int:
+    """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
+
+    Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
+    """
+    name = environ.get("DOCKER_CLI_PLUGIN_SOCKET", "")
+    if not name:
+        return -1
+    import _socket
+
+    address = "\0" + name[1:] if name.startswith("@") else name
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        return -1
+    return connection.detach()

@@ -1,0 +1,298 @@
+"""Ask the engine which process is the container's, and what it was started with."""
+
+import os
+
+from .docker_cli import Endpoint
+from .enter.wire import loads
+from .errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LARGEST_REPLY = 16 << 20
+TIMEOUT = 10.0  # seconds for the whole answer
+# Runtimes whose State.Pid is a sandbox or a virtual machine: no process of the container runs on this kernel.
+SANDBOXES = ("runsc", "gvisor", "kata", "io.containerd.runsc.v1", "io.containerd.kata.v2", "nabla")
+SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+
+
+class Container:
+    """Hold what the engine knows of a running container."""
+
+    id = name = started_at = image = status = hostname = domainname = user = workdir = ""
+    apparmor = selinux = runtime = network_mode = pid_mode = ""
+    pid = 0
+    tty = privileged = False
+
+    def __init__(self) -> None:
+        """Begin with nothing known."""
+        self.env: list[str] = []
+        self.group_add: list[str] = []
+        self.security_opt: list[str] = []
+        self.cap_add: list[str] = []
+        self.cap_drop: list[str] = []
+
+
+def is_local(endpoint: Endpoint) -> bool:
+    """Tell whether the engine listens on a unix socket of this machine."""
+    return endpoint.host.startswith("unix://")
+
+
+def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container:
+    """Look a container up by name or ID prefix; Problem for everything but one that runs."""
+    status, reply = ask(endpoint, f"/containers/{quote(name)}/json")
+    if status == 404:
+        raise _no_such(endpoint, name)
+    if status != 200:
+        raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
+    container = read_container(reply)
+    _refuse_unless_running(container, reply, paused_ok=paused_ok)
+    return container
+
+
+def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":
+    """Send a GET to the engine; return the HTTP status and the parsed reply."""
+    if is_local(endpoint):
+        status, body = _ask_socket(endpoint, path)
+    else:
+        status, body = _ask_sdk(endpoint, path)
+    try:
+        return status, loads(body)
+    except ValueError:
+        if status == 200:
+            raise _odd(endpoint) from None
+        return status, None
+
+
+def quote(name: str) -> str:
+    """Percent-encode a name, so that no word of the user's becomes a path or a header."""
+    if not name:
+        raise Problem("the name of the container is empty")
+    return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in os.fsencode(name))
+
+
+def timeout() -> float:
+    """Tell how many seconds the engine has: DOCKER_NSENTER_TIMEOUT, or 10."""
+    try:
+        return max(0.1, float(os.environ.get("DOCKER_NSENTER_TIMEOUT", "")))
+    except ValueError:
+        return TIMEOUT
+
+
+def process(word: str) -> Container:
+    """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
+    number = word.removeprefix("pid:")
+    if not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
+        raise Problem(f"{word} is no process: pid: is followed by its number")
+    from .enter.files import read
+    from .enter.target import parse_status
+
+    found = Container()
+    found.name, found.pid, found.status = word, int(number), "running"
+    try:
+        status = parse_status(read(f"/proc/{number}/status"))
+        maps = [read(f"/proc/{number}/{name}") for name in ("uid_map", "gid_map")]
+    except OSError as problem:
+        raise Problem(f"there is no process {number}: {problem.strerror}") from problem
+    inside = [_inside(status["Uid"][1], maps[0]), *(_inside(gid, maps[1]) for gid in status["Gid"][1:2] + status["Groups"])]
+    found.user = f"{inside[0]}:{inside[1]}"
+    found.group_add = [str(group) for group in inside[2:]]
+    return found
+
+
+def _inside(number: int, id_map: bytes) -> int:
+    """Translate an id of the host's into one of a user namespace's; 65534 where it has none there."""
+    for line in id_map.splitlines():
+        first, outside, length = (int(word) for word in line.split())
+        if outside <= number < outside + length:
+            return first + number - outside
+    return 65534
+
+
+# --- a unix socket: HTTP/1.0 by hand, for http.client costs 30 ms and the SDK 130 --------------------------------------
+
+
+def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    """Make one request over a unix socket."""
+    import _socket
+
+    prefix = f"/v{endpoint.api_version}" if endpoint.api_version else ""
+    lines = [f"GET {prefix}{path} HTTP/1.0", "Host: docker", "User-Agent: docker-nsenter"]
+    lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if "\r" not in value and "\n" not in value]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    connection.settimeout(timeout())
+    try:
+        connection.connect(endpoint.host.removeprefix("unix://"))
+        connection.sendall(request)
+        reply = _receive(connection, endpoint)
+    except TimeoutError:
+        seconds = f"{timeout():g}"
+        raise Problem(
+            f"the engine at {endpoint.host} does not answer within {seconds} seconds",
+            "docker nsenter pid:N enters a process without the engine",
+        ) from None
+    except OSError as problem:
+        raise _unreachable(endpoint, problem) from problem
+    finally:
+        connection.close()
+    return _parse_reply(reply, endpoint)
+
+
+def _receive(connection: "Any", endpoint: Endpoint) -> bytes:
+    """Read the reply to its end, within the time and the size that it may have."""
+    from time import monotonic
+
+    deadline = monotonic() + timeout()
+    parts, size = [], 0
+    while chunk := connection.recv(65536):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > LARGEST_REPLY:
+            raise _odd(endpoint)
+        if monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(parts)
+
+
+def _parse_reply(reply: bytes, endpoint: Endpoint) -> tuple[int, bytes]:
+    """Split an HTTP reply into status and body."""
+    head, _, body = reply.partition(b"\r\n\r\n")
+    words = head.split(b" ", 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        raise _odd(endpoint)
+    return int(words[1][:3]), body
+
+
+def _odd(endpoint: Endpoint) -> Problem:
+    return Problem(f"what listens on {endpoint.host} does not answer as a docker engine does")
+
+
+def _unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
+    """Say why the engine's socket can't be used, and what to type."""
+    path = endpoint.host.removeprefix("unix://")
+    if isinstance(problem, PermissionError):
+        return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", "sudo docker nsenter …")
+    if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
+        return Problem(
+            f"cannot connect to the docker engine at {endpoint.host}: is it running?",
+            "docker nsenter pid:N enters a process without the engine",
+        )
+    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem.strerror or problem}")
+
+
+def _owner(path: str) -> str:
+    """Name the group that may use the socket, and who is in it."""
+    import grp
+
+    try:
+        group = grp.getgrgid(os.stat(path).st_gid)
+    except (OSError, KeyError):
+        return ""
+    members = ", ".join(group.gr_mem) or "nobody"
+    return f": it is for root and group {group.gr_name} (in it: {members})"
+
+
+# --- every other endpoint: the docker SDK --------------------------------------------------------------------------
+
+
+def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
+    import docker
+    from docker.errors import DockerException
+    from docker.tls import TLSConfig
+    from requests.exceptions import RequestException
+
+    tls: Any = False
+    if endpoint.tls is not None and endpoint.host.startswith("tcp://"):
+        pair = (endpoint.tls["cert"], endpoint.tls["key"]) if endpoint.tls["cert"] and endpoint.tls["key"] else None
+        tls = TLSConfig(client_cert=pair, ca_cert=endpoint.tls["ca"] or None, verify=endpoint.tls["verify"])
+    version = endpoint.api_version or "auto"
+    try:
+        client = docker.APIClient(
+            base_url=endpoint.host, tls=tls, version=version, timeout=int(timeout() + 1), use_ssh_client=True
+        )
+        client.headers.update(endpoint.headers)
+        reply = client._get(client._url(path.replace("{", "%7B")))
+        return reply.status_code, reply.content
+    except (DockerException, RequestException, OSError) as problem:
+        raise Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem}") from problem
+
+
+# --- the reply ---------------------------------------------------------------------------------------------------------
+
+
+def _message(reply: object) -> str:
+    """Take the engine's own words out of an error."""
+    return str(reply.get("message", "")) if isinstance(reply, dict) else ""
+
+
+def _no_such(endpoint: Endpoint, name: str) -> Problem:
+    """Name the nearest running container when the one asked for does not exist."""
+    _, listed = ask(endpoint, "/containers/json")
+    names = [word.lstrip("/") for row in listed or [] for word in row.get("Names") or []]
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else "docker ps shows the running ones"
+    return Problem(f"no such container: {name}", hint)
+
+
+def read_container(reply: object) -> Container:
+    """Take what an entry needs out of the engine's answer; Problem when it is not what it should be."""
+    found = Container()
+    try:
+        assert isinstance(reply, dict)
+        state, config, host = reply["State"], reply["Config"], reply["HostConfig"]
+        found.id, found.name = str(reply["Id"]), str(reply["Name"]).lstrip("/")
+        found.pid = int(state["Pid"])
+        found.status = str(state["Status"])
+        found.started_at = str(state.get("StartedAt", ""))
+        found.env = [str(word) for word in config.get("Env") or []]
+        found.group_add = [str(word) for word in host.get("GroupAdd") or []]
+        found.security_opt = [str(word) for word in host.get("SecurityOpt") or []]
+        found.cap_add = [str(word) for word in host.get("CapAdd") or []]
+        found.cap_drop = [str(word) for word in host.get("CapDrop") or []]
+        found.privileged = host.get("Privileged") is True
+        found.tty = config.get("Tty") is True
+        for attribute, source, key in FIELDS:
+            setattr(found, attribute, str({"": reply, "config": config, "host": host}[source].get(key) or ""))
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
+        raise Problem("the engine's answer is not what a docker engine says of a container") from None
+    if len(found.id) != 64 or found.id.strip("0123456789abcdef"):
+        raise Problem("the engine's answer is not what a docker engine says of a container")
+    return found
+
+
+FIELDS = (
+    ("image", "config", "Image"),
+    ("hostname", "config", "Hostname"),
+    ("domainname", "config", "Domainname"),
+    ("user", "config", "User"),
+    ("workdir", "config", "WorkingDir"),
+    ("apparmor", "", "AppArmorProfile"),
+    ("selinux", "", "ProcessLabel"),
+    ("runtime", "host", "Runtime"),
+    ("network_mode", "host", "NetworkMode"),
+    ("pid_mode", "host", "PidMode"),
+)
+
+
+def _refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paused_ok: bool) -> None:
+    """Say why a container can't be entered now."""
+    state, name = reply["State"], container.name
+    if state.get("Restarting"):
+        raise Problem(
+            f"container {name} is restarting (its last exit status was {state.get('ExitCode')})", f"docker logs {name}"
+        )
+    if state.get("Paused") and not paused_ok:
+        raise Problem(f"container {name} is paused: nothing in it can run", f"docker unpause {name}")
+    if not state.get("Running") or container.pid <= 0:
+        ended = f" ({container.status}, exit status {state.get('ExitCode')})" if container.status else ""
+        raise Problem(f"container {name} is not running{ended}", f"docker start {name}")
+    if container.runtime in SANDBOXES:
+        raise Problem(
+            f"container {name} runs under {container.runtime}, whose processes this kernel does not know",
+            f"docker exec {name} works with every runtime",
+        )

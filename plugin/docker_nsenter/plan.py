@@ -1,0 +1,200 @@
+"""Decide what will happen: a Request and what docker knows of the container become a Plan. Pure, but for --env-file."""
+
+from .engine import Container
+from .enter.capabilities import ALL, NUMBERS
+from .errors import Problem
+from .request import KERNEL_NAMES, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .enter.accept import Plan
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What the docker CLI adds for its plugins, and Python for itself
+NOT_THE_CALLERS = ("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "DOCKER_CLI_PLUGIN_SOCKET", "OTEL_RESOURCE_ATTRIBUTES")
+MARK = "docker.cli.cobra.command_path="
+TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")
+
+
+def make_plan(
+    request: Request, container: Container, *, environ: "Mapping[str, str]", stdin_tty: bool, stdout_tty: bool
+) -> "Plan":
+    """Build the Plan; Problem when the request contradicts itself or the container."""
+    inside = "mnt" in request.namespaces
+    member = inside or "pid" in request.namespaces
+    tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
+    security = Security(request, container)
+    stands_inside = inside or request.user is not None
+    plan: Plan = {
+        "version": 1,
+        "target": {"pid": container.pid, "container": container.id, "name": container.name},
+        "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
+        "capabilities": {
+            "base": "caller" if request.privileged else "container",
+            "add": mask_of(request.cap_add, "--cap-add"),
+            "drop": mask_of(request.cap_drop, "--cap-drop"),
+        },
+        "seccomp": security.seccomp,
+        "apparmor": security.apparmor if inside else security.apparmor or "unconfined",
+        "selinux": security.selinux if inside else "",
+        "no_new_privs": security.no_new_privs,
+        "cgroups": member and request.join_cgroup,
+        "limits": member,
+        "user": (container.user if request.user is None else request.user) if stands_inside else None,
+        "groups": container.group_add if stands_inside else [],
+        "environment": {"base": "given", "set": []},
+        "directory": _directory(request, container, inside=inside),
+        "command": request.command,
+        "shell": request.shell,
+        "tty": tty,
+        "stdin": request.interactive or not stdin_tty or (tty and not request.detach),
+        "detach": request.detach,
+        "mounts": [] if inside else [show for name, show in (("pid", "proc"), ("net", "sys")) if name in request.namespaces],
+        "debug": request.debug,
+    }
+    if inside and (request.env_from == "pid" or (not container.id and request.env_from == "config")):
+        plan["environment"]["base"] = "target"
+    plan["environment"]["set"] = environment(request, container, environ, inside=inside, tty=tty)
+    if not inside and not request.command and not request.shell:
+        plan["command"] = [environ.get("SHELL") or "/bin/sh"]
+    return plan
+
+
+class Security:
+    """Hold what the container and --security-opt say of seccomp, the security modules and no_new_privs."""
+
+    def __init__(self, request: Request, container: Container) -> None:
+        """Begin with the container's own; the user's words win."""
+        self.apparmor: str | None = container.apparmor or None
+        self.selinux: str | None = container.selinux or None
+        self.seccomp = "container"
+        self.no_new_privs: bool | None = False if container.id else None
+        own = [split_option(word) for word in container.security_opt]
+        if ("seccomp", "unconfined") in own or (container.privileged and "seccomp" not in [name for name, _ in own]):
+            self.seccomp = "none"
+        for name, value in own:
+            if name == "no-new-privileges":
+                self.no_new_privs = boolean(value)
+        for word in request.security_opt:
+            self._take(word)
+
+    def _take(self, word: str) -> None:
+        """Take one --security-opt of the user's."""
+        name, value = split_option(word)
+        if name == "seccomp" and value == "unconfined":
+            self.seccomp = "unconfined"
+        elif name == "apparmor" and value:
+            self.apparmor = value
+        elif name == "label" and value == "disable":
+            self.selinux = ""
+        elif name == "no-new-privileges":
+            self.no_new_privs = boolean(value)
+        elif name == "seccomp":
+            raise Problem(
+                f"--security-opt {word}: the container's own filter is used, or none", "--security-opt seccomp=unconfined"
+            )
+        else:
+            raise Problem(
+                f"unknown --security-opt {word}",
+                "seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable, no-new-privileges[=BOOL]",
+            )
+
+
+def split_option(word: str) -> tuple[str, str]:
+    """Split a security option at its first = or :, as docker does."""
+    at = min((word.find(mark) for mark in "=:" if mark in word), default=len(word))
+    return word[:at], word[at + 1 :]
+
+
+def boolean(word: str) -> bool:
+    """Read docker's boolean words; nothing means true."""
+    if word.lower() in TRUE:
+        return True
+    if word.lower() in FALSE:
+        return False
+    raise Problem(f"no-new-privileges is true or false, not {word!r}")
+
+
+def mask_of(names: list[str], option: str) -> int:
+    """Turn capability names, with or without CAP_, in any case, or ALL, into a set."""
+    mask = 0
+    for name in names:
+        plain = name.upper().removeprefix("CAP_")
+        if plain == "ALL":
+            return ALL
+        if plain not in NUMBERS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(plain, NUMBERS, 1)
+            raise Problem(f"unknown capability {name}", f"{option} {near[0]}" if near else "capabilities(7) lists them")
+        mask |= 1 << NUMBERS[plain]
+    return mask
+
+
+def _directory(request: Request, container: Container, *, inside: bool) -> "str | None":
+    """Choose the working directory: the container's, or where the caller is."""
+    wanted = request.workdir
+    if wanted is None:
+        return (container.workdir or "/") if inside else None
+    if not wanted.startswith("/"):
+        if not inside:
+            raise Problem(f"the working directory {wanted} must be absolute", f"-w /{wanted}")
+        wanted = f"{(container.workdir or '/').rstrip('/')}/{wanted}"
+    return wanted
+
+
+def environment(
+    request: Request, container: Container, environ: "Mapping[str, str]", *, inside: bool, tty: bool
+) -> list[str]:
+    """List NAME=VALUE words, later ones winning: docker's own, the container's, --env-file's, -e's."""
+    if not inside:
+        words = [f"{name}={value}" for name, value in callers(environ).items()]
+    elif request.env_from == "config" and container.id:
+        name = f"{container.hostname}.{container.domainname}" if container.domainname else container.hostname
+        words = [DEFAULT_PATH, *([f"HOSTNAME={name}"] if name else []), *(["TERM=xterm"] if tty else []), *container.env]
+    else:
+        words = [DEFAULT_PATH] if request.env_from == "none" else []
+        words += ["TERM=xterm"] if tty else []
+    for path in request.env_file:
+        words += _given(_read_env_file(path), environ)
+    return words + _given(request.env, environ)
+
+
+def callers(environ: "Mapping[str, str]") -> dict[str, str]:
+    """Take the caller's environment without what docker added for its plugin."""
+    found = {name: value for name, value in environ.items() if name not in NOT_THE_CALLERS}
+    attributes = environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    own = [each for each in attributes if each and not each.startswith(MARK)]
+    if own:
+        found["OTEL_RESOURCE_ATTRIBUTES"] = ",".join(own)
+    return found
+
+
+def _given(words: list[str], environ: "Mapping[str, str]") -> list[str]:
+    """Complete NAME by the caller's value; one that is not set is left out, as docker does."""
+    found = []
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if not name:
+            raise Problem(f"invalid environment variable: {word!r}", "-e NAME=VALUE")
+        if equals:
+            found.append(word)
+        elif name in environ:
+            found.append(f"{name}={environ[name]}")
+    return found
+
+
+def _read_env_file(path: str) -> list[str]:
+    """Read an --env-file: NAME=VALUE or NAME a line, # comments."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").lstrip() for line in file]
+    except OSError as problem:
+        raise Problem(f"cannot read --env-file {path}: {problem.strerror}") from problem
+    lines = [line for line in lines if line and not line.startswith("#")]
+    for line in lines:
+        if " " in line.partition("=")[0] or "\t" in line.partition("=")[0]:
+            raise Problem(f"--env-file {path}: a variable's name contains white space: {line.partition('=')[0]!r}")
+    return lines

@@ -1,0 +1,125 @@
+"""Hold what the user asked for, and read plain command lines without typer's 60 to 170 ms.
+
+cli.py is the one source of the grammar; grammar.py is generated from it. `parse` takes only lines that mean exactly
+what they say; for anything else it returns None, and cli.py decides and words the error.
+"""
+
+from .errors import Problem
+from .grammar import DEFAULTS, FLAGS, VALUES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# option word, other spellings, the kernel's name; in the order of the Plan
+NAMESPACES = (
+    ("userns", ("user-ns",), "user"),
+    ("mount", (), "mnt"),
+    ("uts", (), "uts"),
+    ("ipc", (), "ipc"),
+    ("net", ("network",), "net"),
+    ("pid", (), "pid"),
+    ("cgroup", ("cgroupns",), "cgroup"),
+    ("time", (), "time"),
+)
+KERNEL_NAMES = tuple(row[2] for row in NAMESPACES)
+
+
+class Request:
+    """Say what the user asked for, before any look at the engine."""
+
+    def __init__(self, values: "dict[str, Any]", container: str, command: list[str]) -> None:
+        """Take the options' values by parameter name; Problem when they contradict each other."""
+        self.container = container
+        self.command = command[1:] if command[:1] == ["--"] else command
+        self.namespaces = _namespaces(values)
+        self.privileged: bool = values["privileged"]
+        self.cap_add = _split_commas(values["cap_add"])
+        self.cap_drop = _split_commas(values["cap_drop"])
+        self.security_opt: list[str] = list(values["security_opt"])
+        self.join_cgroup: bool = values["join_cgroup"]
+        self.user: str | None = values["user"]
+        self.workdir: str | None = values["workdir"]
+        self.shell: str | None = values["shell"]
+        self.env: list[str] = list(values["env"])
+        self.env_file: list[str] = list(values["env_file"])
+        self.env_from: str = _one_of("--env-from", values["env_from"], ("config", "pid", "none"))
+        self.tty: bool | None = values["tty"]
+        self.interactive: bool = values["interactive"]
+        self.detach: bool = values["detach"]
+        self.dry_run: bool = values["dry_run"]
+        self.format: str = _one_of("--format", values["format"], ("table", "json"))
+        self.route: str = _one_of("--route", values["route"], ("auto", "local"))
+        self.debug = False
+
+
+def _split_commas(words: list[str]) -> list[str]:
+    return [part for word in words for part in word.split(",") if part]
+
+
+def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise Problem(f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
+    return value
+
+
+def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
+    """Resolve the flags to the kernel's names: only those given, all but those, exactly one, or all."""
+    chosen = [row for row in NAMESPACES if values[row[0]]]
+    without = [row for row in NAMESPACES if values[f"no_{row[0]}"]]
+    only = [row for row in NAMESPACES if values[f"{row[0]}_only"]]
+    if len(only) > 1 or (only and (chosen or without or values["all"])):
+        raise Problem(f"--{only[0][0]}-only is exactly one namespace: it goes with no other", _joined_hint(only, chosen))
+    if only:
+        return (only[0][2],)
+    if chosen and (without or values["all"]):
+        other = f"--no-{without[0][0]}" if without else "--all"
+        raise Problem(f"--{chosen[0][0]} joins only what is named, so {other} contradicts it")
+    if chosen:
+        return tuple(row[2] for row in chosen)
+    return tuple(row[2] for row in NAMESPACES if row not in without)
+
+
+def _joined_hint(only: "list[tuple[str, tuple[str, ...], str]]", chosen: "list[tuple[str, tuple[str, ...], str]]") -> str:
+    names = [f"--{row[0]}" for row in NAMESPACES if row in only + chosen]
+    return f"several namespaces: {' '.join(names)}" if len(names) > 1 else ""
+
+
+def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
+    """Read a plain line into (values, container, command); None for whatever typer should judge."""
+    values: dict[str, Any] = {name: list(value) if isinstance(value, list) else value for name, value in DEFAULTS.items()}
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if not word.startswith("-"):
+            return (values, word, words[at:]) if word else None
+        name, equals, value = word.partition("=")
+        if word in FLAGS:
+            parameter, setting = FLAGS[word]
+            values[parameter] = setting
+        elif word in VALUES or (equals and name.startswith("--") and name in VALUES):
+            if word in VALUES:
+                if at >= len(words) or words[at].startswith("-"):
+                    return None
+                name, value = word, words[at]
+                at += 1
+            parameter, many = VALUES[name]
+            if many:
+                values[parameter].append(value)
+            else:
+                values[parameter] = value
+        elif not _cluster(word, values):
+            return None
+    return None
+
+
+def _cluster(word: str, values: "dict[str, Any]") -> bool:
+    """Take a cluster of flags such as -it."""
+    letters = [f"-{letter}" for letter in word[1:]]
+    if word.startswith("--") or len(letters) < 2 or not all(letter in FLAGS for letter in letters):
+        return False
+    for letter in letters:
+        parameter, setting = FLAGS[letter]
+        values[parameter] = setting
+    return True
