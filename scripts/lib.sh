@@ -1,0 +1,38 @@
+# Shared by the scripts: a Python, a virtual environment, Debian's packages. Sourced, not run.
+
+apt_install() { # packages...: as root on Debian and its kin; elsewhere say what is missing
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "missing: $* (install with your package manager, then run this again)" >&2
+        return 1
+    fi
+    log=$(mktemp)
+    for _ in 1 2 3; do
+        if { [ -n "${apt_updated-}" ] || apt-get update -qq; } >"$log" 2>&1 &&
+            DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -qq -y --no-install-recommends "$@" >>"$log" 2>&1; then
+            apt_updated=yes
+            rm -f "$log"
+            return 0
+        fi
+        sleep 2
+    done
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+}
+
+find_python() { # print an interpreter of 3.10 or newer, by absolute path and never a shim
+    for name in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+        found=$("$name" -I -c 'import sys; print(sys.executable if sys.version_info >= (3, 10) else "")' 2>/dev/null) || continue
+        [ -z "$found" ] || { printf '%s\n' "$found"; return 0; }
+    done
+    apt_install python3 && printf '%s\n' /usr/bin/python3
+}
+
+ensure_venv() { # python dir: make a virtual environment there unless a working one of that Python exists
+    if [ -x "$2/bin/python" ] && "$2/bin/python" -m pip --version >/dev/null 2>&1; then return 0; fi
+    rm -rf -- "$2"
+    if ! "$1" -m venv "$2" >/dev/null 2>&1; then
+        apt_install python3-venv >&2
+        "$1" -m venv "$2"
+    fi
+}
