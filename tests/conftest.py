@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,22 @@ GROUP = "root:x:0:\napp:x:1000:\nextra:x:2000:app\naudio:x:29:app\n"
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., str]
 Call = Callable[..., Done]
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> Any:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"never: {what}")
+
+
+def children(pid: int) -> list[int]:
+    """List the children of a process, whichever of its threads started them."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,8 +82,8 @@ def import_images(environment: dict[str, str]) -> None:
         (root / "etc/group").write_text(GROUP)
         pack(environment, root, BUSYBOX, "ENV PATH=/bin")
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "pause").write_bytes(busybox.read_bytes())
-        (Path(name) / "pause").chmod(0o755)
+        (Path(name) / "busybox").write_bytes(busybox.read_bytes())
+        (Path(name) / "busybox").chmod(0o755)
         pack(environment, Path(name), EMPTY, "ENV PATH=/")
 
 

@@ -87,7 +87,7 @@ def add_packages() -> None:
     """Let docker, typer and rich be found: -S leaves the private venv's packages out until they are needed."""
     base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    for place in (f"{base}/venv/lib/{version}/site-packages", os.path.dirname(os.path.dirname(os.path.abspath(__file__)))):
+    for place in (f"{base}/venv/lib/{version}/site-packages", f"{base}/.venv/lib/{version}/site-packages"):
         if os.path.isdir(place) and place not in sys.path:
             sys.path.append(place)
 

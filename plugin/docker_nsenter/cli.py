@@ -85,7 +85,7 @@ def _signature() -> inspect.Signature:
     own.append(inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
     added = [_flag("all", ["--all", "-a"], "Join all namespaces (the default)")]
     for word, aliases, _ in NAMESPACES:
-        spelled = [word, *(alias for alias in aliases if alias != "user-ns")]
+        spelled = [word, *aliases]
         added.append(_flag(word, [f"--{each}" for each in spelled], texts[""].format(word)))
         added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], texts["no_"].format(word)))
         added.append(_flag(f"{word}_only", [f"--{each}-only" for each in spelled], texts["only"].format(word)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # option word, other spellings, the kernel's name; in the order of the Plan
 NAMESPACES = (
-    ("userns", ("user-ns",), "user"),
+    ("userns", (), "user"),
     ("mount", (), "mnt"),
     ("uts", (), "uts"),
     ("ipc", (), "ipc"),

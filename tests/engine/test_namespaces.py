@@ -1,31 +1,45 @@
 """Each flag joins what it says, and partial joins tell the truth."""
 
 import os
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, children, wait_until
 
 KINDS = {"mount": "mnt", "uts": "uts", "ipc": "ipc", "net": "net", "pid": "pid", "cgroup": "cgroup"}
 ALIASES = {"--network": "net", "--cgroupns": "cgroup", "--network-only": "net"}
 PidOf = Callable[[str], int]
 
 
+def command_of(pid: int) -> str:
+    """Name the program of a process; '' when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
+    except OSError:
+        return ""
+
+
 @pytest.fixture
-def joined(run: Run, nsenter: Call, pid_of: PidOf) -> Callable[..., set[str]]:
-    """Tell which namespaces a command has joined, as the kernel numbers them."""
+def joined(run: Run, engine: dict[str, str], pid_of: PidOf) -> Callable[..., set[str]]:
+    """Tell which namespaces a command has joined, read from outside: not every entry sees itself in /proc."""
     name = run("--cgroupns", "private")
     pid = pid_of(name)
 
     def look(*options: str) -> set[str]:
-        # the numbers are asked for through whatever /proc the command sees
-        done = nsenter(*options, name, "sh", "-c", f"for n in {' '.join(KINDS.values())}; do readlink /proc/self/ns/$n; done")
-        assert done.returncode == 0, done.stderr
-        shown = dict(line.split(":") for line in done.stdout.split())
-        inside = {kind: os.readlink(f"/proc/{pid}/ns/{kind}").split(":")[1] for kind in KINDS.values()}
-        return {kind for kind in KINDS.values() if shown[kind] == inside[kind]}
+        client = subprocess.Popen(["docker", "nsenter", *options, name, "sleep", "1000"], env=engine, stdin=subprocess.DEVNULL)
+        try:
+            plugin = wait_until(lambda: children(client.pid), "docker starts the plugin")[0]
+            entered = wait_until(lambda: [each for each in children(plugin) if command_of(each) == "sleep"], "it executes")[0]
+            shown = {kind: os.readlink(f"/proc/{entered}/ns/{kind}") for kind in KINDS.values()}
+            inside = {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in KINDS.values()}
+            return {kind for kind in KINDS.values() if shown[kind] == inside[kind]}
+        finally:
+            os.kill(plugin, signal.SIGTERM)
+            client.wait(10)
 
     return look
 
@@ -75,8 +89,9 @@ def test_the_hosts_tools_work_in_the_containers_network(run: Run, nsenter: Call)
 
 
 def test_private_mounts_are_seen_by_nobody_else(run: Run, nsenter: Call) -> None:
+    name = run()
     before = Path("/proc/self/mountinfo").read_text()
-    shown = nsenter("--pid", "--net", run(), "cat", "/proc/self/mountinfo").stdout
+    shown = nsenter("--pid", "--net", name, "cat", "/proc/self/mountinfo").stdout
     assert Path("/proc/self/mountinfo").read_text() == before
     assert len(shown.splitlines()) == len(before.splitlines()) + 2
 

@@ -3,26 +3,13 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ..conftest import EMPTY, Call, Run
+from ..conftest import EMPTY, Call, Run, children, wait_until
 
 Engine = dict[str, str]
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> Any:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"never: {what}")
 
 
 def processes(docker: Call, name: str) -> list[str]:
@@ -139,14 +126,14 @@ def test_without_a_command_it_is_the_users_shell(run: Run, nsenter: Call) -> Non
 
 
 def test_a_container_without_a_shell_says_so(run: Run, nsenter: Call) -> None:
-    done = nsenter(run(image=EMPTY, command=("/pause", "sleep", "1000")))
+    done = nsenter(run(image=EMPTY, command=("/busybox", "sleep", "1000")))
     assert done.returncode == 127
     assert len(done.stderr.splitlines()) <= 2
 
 
 def test_a_container_of_one_file_is_entered(run: Run, nsenter: Call) -> None:
-    done = nsenter(run(image=EMPTY, command=("/pause", "sleep", "1000")), "/pause", "sh", "-c", "exit 5")
-    assert done.returncode == 125 + 2 or done.returncode == 127 or done.returncode == 5
+    done = nsenter(run(image=EMPTY, command=("/busybox", "sleep", "1000")), "/busybox", "sh", "-c", "exit 5")
+    assert done.returncode == 5, done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
@@ -161,13 +148,7 @@ def test_signals_to_the_plugin_reach_the_command(run: Run, docker: Call, engine:
 
 def plugin_of(docker_pid: int) -> int:
     """Find the plugin, docker's child."""
-    found = [
-        int(word)
-        for task in Path(f"/proc/{docker_pid}/task").iterdir()
-        for word in (task / "children").read_text().split()
-    ]
-    assert found
-    return found[0]
+    return children(docker_pid)[0]
 
 
 @pytest.mark.parametrize("victim", ["docker", "plugin"])
@@ -175,8 +156,6 @@ def test_nothing_runs_on_when_the_client_is_killed(run: Run, docker: Call, engin
     name = run()
     client = subprocess.Popen(["docker", "nsenter", name, "sh", "-c", "sleep 8642; true"], env=engine, stdin=subprocess.DEVNULL)
     wait_until(lambda: any("sleep 8642" in line for line in processes(docker, name)), "the command runs")
-    has_socket = "SOCKET" in Path(f"/proc/{plugin_of(client.pid)}/stat").read_text() or True
-    assert has_socket
     os.kill(client.pid if victim == "docker" else plugin_of(client.pid), signal.SIGKILL)
     client.wait(10)
     wait_until(lambda: not any("sh -c sleep 8642" in line for line in processes(docker, name)), "the command ends", 15)

@@ -66,6 +66,8 @@ def _search(command: list[bytes], env: dict[bytes, bytes]) -> OSError:
     if b"/" in name:
         return _execute(name, command, env)
     best = OSError(ENOENT, posix.strerror(ENOENT), "execve")
+    if not name:
+        return best
     for directory in env.get(b"PATH", DEFAULT_PATH).split(b":"):
         failure = _execute((directory or b".") + b"/" + name, command, env)
         if failure.errno in (EACCES, EPERM):

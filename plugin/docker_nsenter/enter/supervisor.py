@@ -35,7 +35,7 @@ class Supervisor:
         self.pid = 0
         self.status: "int | None" = None
         self.deadline = 0.0
-        self.killing = False
+        self._stopping = False
         self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)  # type: ignore[attr-defined]
         _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*FORWARDED, _signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
@@ -230,6 +230,7 @@ class Supervisor:
             if number == _signal.SIGWINCH:
                 self._resize()
             elif number == _signal.SIGTSTP:
+                self._stopping = True
                 self._send(_signal.SIGSTOP)
                 self._stop_self()
             elif number == _signal.SIGCONT:
@@ -278,8 +279,10 @@ class Supervisor:
             if pid != self.pid:
                 continue
             if posix.WIFSTOPPED(status):
-                self._stop_self()
-                self._send(_signal.SIGCONT)
+                if not self._stopping:  # of its own accord, not because we stopped
+                    self._stop_self()
+                    self._send(_signal.SIGCONT)
+                self._stopping = False
             else:
                 self.status = status
                 return

@@ -1,0 +1,116 @@
+"""The house rules that can be checked, each with its reason."""
+
+import ast
+import json
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+PACKAGE = TOP / "plugin/docker_nsenter"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+ENTER = sorted((PACKAGE / "enter").glob("*.py"))
+# What stage 2 may import: C modules and two that are only names for them. Anything else costs milliseconds or power.
+ALLOWED = {"posix", "sys", "select", "time", "fcntl", "termios", "stat", "errno", "_signal", "_ctypes", "_json"}
+HOT = ["request", "docker_cli", "engine", "plan", "errors", "__main__", "routes/local", "grammar"]
+HOT_ALLOWED = {"os", "sys", "fcntl"}
+LONGEST = 40
+SCRIPTS = ["install", "uninstall", "try", "test", "check", "bench", "engine", "generate-grammar"]
+
+
+def tree(path: Path) -> ast.Module:
+    """Parse a module."""
+    return ast.parse(path.read_text())
+
+
+def imports(node: ast.AST, *, top_only: bool) -> Iterator[tuple[str, int]]:
+    """Yield (module, level) of the imports outside `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.split(".")[0], 0) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield (child.module or "").split(".")[0], child.level
+        elif not top_only or not isinstance(child, ast.FunctionDef | ast.ClassDef):
+            yield from imports(child, top_only=top_only)
+
+
+def identify(path: Path) -> str:
+    """Name a module in a test's title."""
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", ENTER, ids=identify)
+def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> None:
+    """After setns an import would execute the container's files with root's power."""
+    found = set(imports(tree(path), top_only=False))
+    top = set(imports(tree(path), top_only=True))
+    if path.name == "wire.py":  # read before anything is joined; json is there only where _json is not
+        found.discard(("json", 0))
+    assert found == top
+    assert {name for name, level in found if level == 0} <= ALLOWED
+    assert not [name for name, level in found if level > 1], "enter/ imports nothing above itself"
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_the_hot_path_imports_nothing_slow(name: str) -> None:
+    """Each of typing, re, json, socket, subprocess costs milliseconds on every entry (python -X importtime)."""
+    top = {module for module, level in imports(tree(PACKAGE / f"{name}.py"), top_only=True) if level == 0}
+    assert top <= HOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("library", "owners"),
+    [("typer", {"cli.py"}), ("rich", {"describe.py"}), ("docker", {"engine.py"}), ("_ctypes", {"enter/kernel.py"}), ("ctypes", set())],
+)
+def test_a_library_is_imported_in_one_place(library: str, owners: set[str]) -> None:
+    users = {identify(path) for path in MODULES if (library, 0) in set(imports(tree(path), top_only=False))}
+    assert users == owners
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef) and not (path.name == "cli.py" and node.name == "enter"):
+            assert node.end_lineno
+            assert node.end_lineno - node.lineno < LONGEST, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_nothing_catches_everything(path: Path) -> None:
+    """An error that nobody expected must end the entry, not be passed over."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler):
+            names = {each.id for each in ast.walk(node.type) if isinstance(each, ast.Name)} if node.type else {"everything"}
+            assert not names & {"everything", "Exception", "BaseException"}, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+def test_the_version_is_one() -> None:
+    metadata = json.loads((TOP / "docker-cli-plugin-metadata").read_text())
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    assert metadata["Version"] == project["version"]
+    assert metadata["SchemaVersion"] == "0.1.0"
+    assert metadata["Vendor"]
+    assert {type(value) for value in metadata.values()} == {str}
+    assert len((TOP / "docker-cli-plugin-metadata").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_explains_itself(name: str) -> None:
+    done = subprocess.run([TOP / "scripts" / name, "--help"], capture_output=True, text=True, timeout=30, check=True)
+    assert "Usage" in done.stdout
+
+
+def test_the_launcher_and_the_scripts_are_plain_shell() -> None:
+    for path in [TOP / "plugin/docker-nsenter", TOP / "scripts/lib.sh", *(TOP / "scripts" / name for name in SCRIPTS)]:
+        if path.read_text().startswith("#!/bin/sh") or path.suffix == ".sh":
+            subprocess.run(["sh", "-n", path], check=True)
