@@ -9,11 +9,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .enter.accept import Plan
+    from .enter.accept import Identity, Plan
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and Python for itself
 NOT_THE_CALLERS = ("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "DOCKER_CLI_PLUGIN_SOCKET", "OTEL_RESOURCE_ATTRIBUTES")
+MOUNTS = (("pid", "proc"), ("net", "sys"))
 MARK = "docker.cli.cobra.command_path="
 TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")
 
@@ -26,8 +27,8 @@ def make_plan(
     member = inside or "pid" in request.namespaces
     tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
     security = Security(request, container)
-    stands_inside = inside or request.user is not None
-    plan: Plan = {
+    base, settings = _environment(request, container, environ, inside=inside, tty=tty)
+    return {
         "version": 1,
         "target": {"pid": container.pid, "container": container.id, "name": container.name},
         "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
@@ -37,29 +38,34 @@ def make_plan(
             "drop": mask_of(request.cap_drop, "--cap-drop"),
         },
         "seccomp": security.seccomp,
-        "apparmor": security.apparmor if inside else security.apparmor or "unconfined",
+        "apparmor": security.apparmor if inside else security.asked_apparmor,
         "selinux": security.selinux if inside else "",
         "no_new_privs": security.no_new_privs,
         "cgroups": member and request.join_cgroup,
         "limits": member,
-        "user": (container.user if request.user is None else request.user) if stands_inside else None,
-        "groups": container.group_add if stands_inside else [],
-        "environment": {"base": "given", "set": []},
+        **_identity(request, container, inside=inside),
+        "environment": {"base": base, "set": settings},
         "directory": _directory(request, container, inside=inside),
-        "command": request.command,
+        "command": request.command or _hosts_shell(request, environ, inside=inside),
         "shell": request.shell,
         "tty": tty,
         "stdin": request.interactive or not stdin_tty or (tty and not request.detach),
         "detach": request.detach,
-        "mounts": [] if inside else [show for name, show in (("pid", "proc"), ("net", "sys")) if name in request.namespaces],
+        "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
     }
-    if inside and (request.env_from == "pid" or (not container.id and request.env_from == "config")):
-        plan["environment"]["base"] = "target"
-    plan["environment"]["set"] = environment(request, container, environ, inside=inside, tty=tty)
-    if not inside and not request.command and not request.shell:
-        plan["command"] = [environ.get("SHELL") or "/bin/sh"]
-    return plan
+
+
+def _identity(request: Request, container: Container, *, inside: bool) -> "Identity":
+    """Choose the user: the one asked for, the container's inside it, or the caller."""
+    if not inside and request.user is None:
+        return {"user": None, "groups": []}
+    return {"user": container.user if request.user is None else request.user, "groups": container.group_add}
+
+
+def _hosts_shell(request: Request, environ: "Mapping[str, str]", *, inside: bool) -> list[str]:
+    """Name the caller's own shell where the host's files stay; the container's is found in stage 2."""
+    return [] if inside or request.shell else [environ.get("SHELL") or "/bin/sh"]
 
 
 class Security:
@@ -68,6 +74,7 @@ class Security:
     def __init__(self, request: Request, container: Container) -> None:
         """Begin with the container's own; the user's words win."""
         self.apparmor: str | None = container.apparmor or None
+        self.asked_apparmor = "unconfined"  # a host process keeps no profile of the container's unless it is asked for
         self.selinux: str | None = container.selinux or None
         self.seccomp = "container"
         self.no_new_privs: bool | None = False if container.id else None
@@ -86,7 +93,7 @@ class Security:
         if name == "seccomp" and value == "unconfined":
             self.seccomp = "unconfined"
         elif name == "apparmor" and value:
-            self.apparmor = value
+            self.apparmor = self.asked_apparmor = value
         elif name == "label" and value == "disable":
             self.selinux = ""
         elif name == "no-new-privileges":
@@ -145,21 +152,25 @@ def _directory(request: Request, container: Container, *, inside: bool) -> "str 
     return wanted
 
 
-def environment(
+def _environment(
     request: Request, container: Container, environ: "Mapping[str, str]", *, inside: bool, tty: bool
-) -> list[str]:
-    """List NAME=VALUE words, later ones winning: docker's own, the container's, --env-file's, -e's."""
+) -> tuple[str, list[str]]:
+    """List NAME=VALUE words, later ones winning: docker's own, the container's, --env-file's, -e's.
+
+    The base is `target` where stage 2 has to begin with the live environment of the process.
+    """
+    live = inside and (request.env_from == "pid" or (request.env_from == "config" and not container.id))
+    words = [DEFAULT_PATH, *(["TERM=xterm"] if tty else [])]
     if not inside:
         words = [f"{name}={value}" for name, value in callers(environ).items()]
-    elif request.env_from == "config" and container.id:
+    elif live:
+        words = words[1:]
+    elif request.env_from == "config":
         name = f"{container.hostname}.{container.domainname}" if container.domainname else container.hostname
-        words = [DEFAULT_PATH, *([f"HOSTNAME={name}"] if name else []), *(["TERM=xterm"] if tty else []), *container.env]
-    else:
-        words = [DEFAULT_PATH] if request.env_from == "none" else []
-        words += ["TERM=xterm"] if tty else []
+        words += [*([f"HOSTNAME={name}"] if name else []), *container.env]
     for path in request.env_file:
         words += _given(_read_env_file(path), environ)
-    return words + _given(request.env, environ)
+    return "target" if live else "given", words + _given(request.env, environ)
 
 
 def callers(environ: "Mapping[str, str]") -> dict[str, str]:

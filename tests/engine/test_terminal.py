@@ -102,6 +102,7 @@ def test_a_full_screen_editor_works(run: Run, spawn: Spawn, docker: Call) -> Non
     editor = spawn(name, "vi", "/tmp/note")
     editor.expect(r"/tmp/note")
     editor.send("ihello from vi\x1b")
+    time.sleep(0.5)  # vi waits for what may follow an escape
     editor.send(":wq\r")
     editor.expect(pexpect.EOF)
     editor.close()

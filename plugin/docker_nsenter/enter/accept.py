@@ -29,7 +29,13 @@ if TYPE_CHECKING:
         base: str
         set: list[str]
 
-    class Plan(TypedDict):
+    class Identity(TypedDict):
+        """Who the command will be: USER[:GROUP] as docker reads it, None for the caller, and --group-add's words."""
+
+        user: str | None
+        groups: list[str]
+
+    class Plan(Identity):
         """What stage 2 has to do; plain JSON."""
 
         version: int
@@ -42,8 +48,6 @@ if TYPE_CHECKING:
         no_new_privs: bool | None
         cgroups: bool
         limits: bool
-        user: str | None
-        groups: list[str]
         environment: PlannedEnvironment
         directory: str | None
         command: list[str]

@@ -252,6 +252,7 @@ class Supervisor:
     def _end(self) -> None:
         """Ask the command to end: the client is gone. SIGKILL follows after a grace."""
         if not self.deadline:
+            self.terminal.restore()  # first of all: the caller's shell is about to prompt
             self._send(_signal.SIGHUP if self.entry.plan["tty"] else _signal.SIGTERM)
             self._send(_signal.SIGCONT)
             self.deadline = monotonic() + GRACE
