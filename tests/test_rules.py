@@ -3,11 +3,11 @@
 import ast
 import json
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomllib
 
 TOP = Path(__file__).resolve().parents[1]
 PACKAGE = TOP / "plugin/docker_nsenter"
@@ -65,7 +65,13 @@ def test_the_hot_path_imports_nothing_slow(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("library", "owners"),
-    [("typer", {"cli.py"}), ("rich", {"describe.py"}), ("docker", {"engine.py"}), ("_ctypes", {"enter/kernel.py"}), ("ctypes", set())],
+    [
+        ("typer", {"cli.py"}),
+        ("rich", {"describe.py"}),
+        ("docker", {"engine.py"}),
+        ("_ctypes", {"enter/kernel.py"}),
+        ("ctypes", set()),
+    ],
 )
 def test_a_library_is_imported_in_one_place(library: str, owners: set[str]) -> None:
     users = {identify(path) for path in MODULES if (library, 0) in set(imports(tree(path), top_only=False))}
@@ -85,7 +91,9 @@ def test_nothing_catches_everything(path: Path) -> None:
     """An error that nobody expected must end the entry, not be passed over."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ExceptHandler):
-            names = {each.id for each in ast.walk(node.type) if isinstance(each, ast.Name)} if node.type else {"everything"}
+            names = (
+                {each.id for each in ast.walk(node.type) if isinstance(each, ast.Name)} if node.type else {"everything"}
+            )
             assert not names & {"everything", "Exception", "BaseException"}, f"line {node.lineno}"
 
 

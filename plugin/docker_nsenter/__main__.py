@@ -37,7 +37,9 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     """Report a defect of ours in one sentence; `docker -D nsenter` shows where."""
     if {"-D", "--debug"} & set(sys.argv):
         sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
-    os._exit(report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it")))
+    os._exit(
+        report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it"))
+    )
 
 
 def run(argv: list[str]) -> int:
@@ -95,7 +97,9 @@ def add_packages() -> None:
 def act(request: Request, options: docker_cli.Globals, socket: int) -> int:
     """Look the container up, plan, and explain or enter."""
     if not sys.platform.startswith("linux"):
-        raise Problem("entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere")
+        raise Problem(
+            "entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere"
+        )
     container = look_up(request, options)
     tty = os.isatty(0), os.isatty(1)
     plan = make_plan(request, container, environ=os.environ, stdin_tty=tty[0], stdout_tty=tty[1])
@@ -103,7 +107,7 @@ def act(request: Request, options: docker_cli.Globals, socket: int) -> int:
         return explain(request, plan)
     from .routes import local
 
-    local.enter(plan, socket)
+    return local.enter(plan, socket)
 
 
 def look_up(request: Request, options: docker_cli.Globals) -> engine.Container:

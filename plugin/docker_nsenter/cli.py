@@ -10,7 +10,7 @@ from typer.main import get_command
 try:
     from typer._click.exceptions import ClickException
 except ImportError:  # typer before 0.26 uses the click package
-    from click.exceptions import ClickException
+    from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
 
 from .errors import Problem
 from .request import NAMESPACES, Request
@@ -20,7 +20,12 @@ SUMMARY = """Enter a running container's namespaces, with exactly the container'
 
 CONTAINER is a name, an ID prefix, or pid:N (a process on this machine, no engine
 needed). COMMAND defaults to a shell of the container. Options stop at CONTAINER."""
-SPACES, RULES, PROCESS, LOOK = "Namespaces (default: all of the container's)", "Restrictions", "Process", "Look, don't enter"
+SPACES, RULES, PROCESS, LOOK = (
+    "Namespaces (default: all of the container's)",
+    "Restrictions",
+    "Process",
+    "Look, don't enter",
+)
 HABITS = {
     "-n": "--net-only joins the container's network alone",
     "-m": "--mount joins the container's files alone",
@@ -45,23 +50,75 @@ def option(*words: str, panel: str, text: str, metavar: "str | None" = None) -> 
 def enter(
     container: Annotated[str, typer.Argument()],
     command: Annotated[list[str] | None, typer.Argument()] = None,
-    privileged: Annotated[bool, option("--privileged/--drop-caps", panel=RULES, text="Keep the capabilities the caller has / the container's only (default)")] = False,
-    cap_add: Annotated[list[str], option("--cap-add", panel=RULES, text="Add a capability (SYS_PTRACE, ALL)", metavar="CAP")] = [],
+    privileged: Annotated[
+        bool,
+        option(
+            "--privileged/--drop-caps",
+            panel=RULES,
+            text="Keep the capabilities the caller has / the container's only (default)",
+        ),
+    ] = False,
+    cap_add: Annotated[
+        list[str], option("--cap-add", panel=RULES, text="Add a capability (SYS_PTRACE, ALL)", metavar="CAP")
+    ] = [],
     cap_drop: Annotated[list[str], option("--cap-drop", panel=RULES, text="Drop a capability", metavar="CAP")] = [],
-    security_opt: Annotated[list[str], option("--security-opt", panel=RULES, text="seccomp=unconfined, apparmor=unconfined|PROFILE, label=disable, no-new-privileges[=BOOL]", metavar="OPT")] = [],
-    join_cgroup: Annotated[bool, option("--join-cgroup/--no-join-cgroup", panel=RULES, text="Be under the container's cgroup limits (default) / not")] = True,
-    user: Annotated[str | None, option("--user", "-u", panel=PROCESS, text="User, as NAME|UID[:GROUP|GID]", metavar="USER")] = None,
-    workdir: Annotated[str | None, option("--workdir", "-w", panel=PROCESS, text="Working directory", metavar="DIR")] = None,
-    env: Annotated[list[str], option("--env", "-e", panel=PROCESS, text="Set a variable, NAME=VALUE", metavar="ENV")] = [],
-    env_file: Annotated[list[str], option("--env-file", panel=PROCESS, text="Read variables from a file", metavar="FILE")] = [],
-    env_from: Annotated[str, option("--env-from", panel=PROCESS, text="Begin with the container's config (default), the live environment of its process (pid), or none", metavar="config|pid|none")] = "config",
-    shell: Annotated[str | None, option("--shell", panel=PROCESS, text="The shell to start when there is no COMMAND", metavar="NAME")] = None,
-    tty: Annotated[bool | None, option("--tty/--no-tty", "-t/-T", panel=PROCESS, text="A terminal of the container's (default: if this is one) / none")] = None,
-    interactive: Annotated[bool, option("--interactive", "-i", panel=PROCESS, text="Pass the keyboard on without a terminal too")] = False,
+    security_opt: Annotated[
+        list[str],
+        option(
+            "--security-opt",
+            panel=RULES,
+            text="seccomp=unconfined, apparmor=unconfined|PROFILE, label=disable, no-new-privileges[=BOOL]",
+            metavar="OPT",
+        ),
+    ] = [],
+    join_cgroup: Annotated[
+        bool,
+        option(
+            "--join-cgroup/--no-join-cgroup", panel=RULES, text="Be under the container's cgroup limits (default) / not"
+        ),
+    ] = True,
+    user: Annotated[
+        str | None, option("--user", "-u", panel=PROCESS, text="User, as NAME|UID[:GROUP|GID]", metavar="USER")
+    ] = None,
+    workdir: Annotated[
+        str | None, option("--workdir", "-w", panel=PROCESS, text="Working directory", metavar="DIR")
+    ] = None,
+    env: Annotated[
+        list[str], option("--env", "-e", panel=PROCESS, text="Set a variable, NAME=VALUE", metavar="ENV")
+    ] = [],
+    env_file: Annotated[
+        list[str], option("--env-file", panel=PROCESS, text="Read variables from a file", metavar="FILE")
+    ] = [],
+    env_from: Annotated[
+        str,
+        option(
+            "--env-from",
+            panel=PROCESS,
+            text="Begin with the container's config (default), the live environment of its process (pid), or none",
+            metavar="config|pid|none",
+        ),
+    ] = "config",
+    shell: Annotated[
+        str | None, option("--shell", panel=PROCESS, text="The shell to start when there is no COMMAND", metavar="NAME")
+    ] = None,
+    tty: Annotated[
+        bool | None,
+        option(
+            "--tty/--no-tty",
+            "-t/-T",
+            panel=PROCESS,
+            text="A terminal of the container's (default: if this is one) / none",
+        ),
+    ] = None,
+    interactive: Annotated[
+        bool, option("--interactive", "-i", panel=PROCESS, text="Pass the keyboard on without a terminal too")
+    ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Start the command and come back")] = False,
     dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, enter nothing")] = False,
     format: Annotated[str, option("--format", panel=LOOK, text="How to show it", metavar="table|json")] = "table",
-    route: Annotated[str, option("--route", panel=LOOK, text="local insists on entering from this machine", metavar="auto|local")] = "auto",
+    route: Annotated[
+        str, option("--route", panel=LOOK, text="local insists on entering from this machine", metavar="auto|local")
+    ] = "auto",
     **namespaces: bool,
 ) -> dict[str, Any]:
     """Return the values; the caller makes a Request of them."""
@@ -79,7 +136,9 @@ def _want_help(value: bool) -> None:
 
 def _signature() -> inspect.Signature:
     """Add the namespaces' options, three a row of the table, to the function's own parameters."""
-    own = [each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD]
+    own = [
+        each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD
+    ]
     texts = {"": "Join the {0} namespace", "no_": "All but the {0} namespace", "only": "The {0} namespace alone"}
     wanted = Annotated[bool, typer.Option("--help", "-h", is_eager=True, callback=_want_help)]
     own.append(inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
@@ -148,14 +207,23 @@ def _neighbours(words: list[str]) -> None:
         if word in HABITS or name in HABITS:
             raise usage_hint(f"unknown option {word}", HABITS.get(word) or HABITS[name])
         if word in ("-t", "--target") and following.isdigit():
-            raise usage_hint(f"{word} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}")
+            raise usage_hint(
+                f"{word} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}"
+            )
         if word in ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns") and following == "host":
             plain = word.lstrip("-")
-            raise usage_hint(f"{word} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's")
+            raise usage_hint(
+                f"{word} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's"
+            )
         if word == "--mount" and following.startswith("type="):
-            raise usage_hint("--mount joins the mount namespace and takes no value", "a running container can't be given mounts")
+            raise usage_hint(
+                "--mount joins the mount namespace and takes no value", "a running container can't be given mounts"
+            )
         if word == "--cgroup" and following.startswith("/"):
-            raise usage_hint("--cgroup joins the cgroup namespace and takes no value", "--no-join-cgroup stays in the caller's cgroup")
+            raise usage_hint(
+                "--cgroup joins the cgroup namespace and takes no value",
+                "--no-join-cgroup stays in the caller's cgroup",
+            )
 
 
 def usage_hint(sentence: str, hint: str) -> Problem:
@@ -176,8 +244,14 @@ def help_text() -> str:
         for parameter in parameters:
             lines += _help_row(parameter)
         if panel == SPACES:
-            lines += _row("      --no-NAME", "All but that one (--no-net, ...)") + _row("      --NAME-only", "That one alone (--net-only, ...)")
-    lines += ["", "Exit status: the command's; 128+n if a signal ended it; 125 nothing was run,", "126 it can't be executed, 127 not found."]
+            lines += _row("      --no-NAME", "All but that one (--no-net, ...)") + _row(
+                "      --NAME-only", "That one alone (--net-only, ...)"
+            )
+    lines += [
+        "",
+        "Exit status: the command's; 128+n if a signal ended it; 125 nothing was run,",
+        "126 it can't be executed, 127 not found.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -210,10 +284,10 @@ def generate() -> str:
         if parameter.nargs != 1 or parameter.envvar or parameter.callback or getattr(parameter, "count", False):
             raise ValueError(f"the table can't express {parameter.name}")
         if parameter.is_flag:
-            flags.update({word: (parameter.name, True) for word in parameter.opts})
-            flags.update({word: (parameter.name, False) for word in parameter.secondary_opts})
+            flags.update(dict.fromkeys(parameter.opts, (parameter.name, True)))
+            flags.update(dict.fromkeys(parameter.secondary_opts, (parameter.name, False)))
         else:
-            values.update({word: (parameter.name, parameter.multiple) for word in parameter.opts})
+            values.update(dict.fromkeys(parameter.opts, (parameter.name, parameter.multiple)))
         default = parameter.default() if callable(parameter.default) else parameter.default
         defaults[parameter.name] = list(default or []) if not parameter.is_flag and parameter.multiple else default
     head = '"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""\n'

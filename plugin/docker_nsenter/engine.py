@@ -95,7 +95,10 @@ def process(word: str) -> Container:
         maps = [read(f"/proc/{number}/{name}") for name in ("uid_map", "gid_map")]
     except OSError as problem:
         raise Problem(f"there is no process {number}: {problem.strerror}") from problem
-    inside = [_inside(status["Uid"][1], maps[0]), *(_inside(gid, maps[1]) for gid in status["Gid"][1:2] + status["Groups"])]
+    inside = [
+        _inside(status["Uid"][1], maps[0]),
+        *(_inside(gid, maps[1]) for gid in status["Gid"][1:2] + status["Groups"]),
+    ]
     found.user = f"{inside[0]}:{inside[1]}"
     found.group_add = [str(group) for group in inside[2:]]
     return found
@@ -110,7 +113,7 @@ def _inside(number: int, id_map: bytes) -> int:
     return 65534
 
 
-# --- a unix socket: HTTP/1.0 by hand, for http.client costs 30 ms and the SDK 130 --------------------------------------
+# --- a unix socket: HTTP/1.0 by hand, for http.client costs 30 ms and the SDK 130
 
 
 def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
@@ -194,7 +197,7 @@ def _owner(path: str) -> str:
     return f": it is for root and group {group.gr_name} (in it: {members})"
 
 
-# --- every other endpoint: the docker SDK --------------------------------------------------------------------------
+# --- every other endpoint: the docker SDK ------------------------------------------------------------------------
 
 
 def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
@@ -220,7 +223,7 @@ def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
         raise Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem}") from problem
 
 
-# --- the reply ---------------------------------------------------------------------------------------------------------
+# --- the reply -------------------------------------------------------------------------------------------------
 
 
 def _message(reply: object) -> str:

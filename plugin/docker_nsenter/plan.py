@@ -100,7 +100,8 @@ class Security:
             self.no_new_privs = boolean(value)
         elif name == "seccomp":
             raise Problem(
-                f"--security-opt {word}: the container's own filter is used, or none", "--security-opt seccomp=unconfined"
+                f"--security-opt {word}: the container's own filter is used, or none",
+                "--security-opt seccomp=unconfined",
             )
         else:
             raise Problem(

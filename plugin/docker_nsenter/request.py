@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # option word, other spellings, the kernel's name; in the order of the Plan
-NAMESPACES = (
+NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("userns", (), "user"),
     ("mount", (), "mnt"),
     ("uts", (), "uts"),
@@ -69,7 +69,9 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     without = [row for row in NAMESPACES if values[f"no_{row[0]}"]]
     only = [row for row in NAMESPACES if values[f"{row[0]}_only"]]
     if len(only) > 1 or (only and (chosen or without or values["all"])):
-        raise Problem(f"--{only[0][0]}-only is exactly one namespace: it goes with no other", _joined_hint(only, chosen))
+        raise Problem(
+            f"--{only[0][0]}-only is exactly one namespace: it goes with no other", _joined_hint(only, chosen)
+        )
     if only:
         return (only[0][2],)
     if chosen and (without or values["all"]):
@@ -80,14 +82,18 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     return tuple(row[2] for row in NAMESPACES if row not in without)
 
 
-def _joined_hint(only: "list[tuple[str, tuple[str, ...], str]]", chosen: "list[tuple[str, tuple[str, ...], str]]") -> str:
+def _joined_hint(
+    only: "list[tuple[str, tuple[str, ...], str]]", chosen: "list[tuple[str, tuple[str, ...], str]]"
+) -> str:
     names = [f"--{row[0]}" for row in NAMESPACES if row in only + chosen]
     return f"several namespaces: {' '.join(names)}" if len(names) > 1 else ""
 
 
 def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
     """Read a plain line into (values, container, command); None for whatever typer should judge."""
-    values: dict[str, Any] = {name: list(value) if isinstance(value, list) else value for name, value in DEFAULTS.items()}
+    values: dict[str, Any] = {
+        name: list(value) if isinstance(value, list) else value for name, value in DEFAULTS.items()
+    }
     at = 0
     while at < len(words):
         word = words[at]

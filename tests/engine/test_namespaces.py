@@ -30,10 +30,14 @@ def joined(run: Run, engine: dict[str, str], pid_of: PidOf) -> Callable[..., set
     pid = pid_of(name)
 
     def look(*options: str) -> set[str]:
-        client = subprocess.Popen(["docker", "nsenter", *options, name, "sleep", "1000"], env=engine, stdin=subprocess.DEVNULL)
+        client = subprocess.Popen(
+            ["docker", "nsenter", *options, name, "sleep", "1000"], env=engine, stdin=subprocess.DEVNULL
+        )
         try:
             plugin = wait_until(lambda: children(client.pid), "docker starts the plugin")[0]
-            entered = wait_until(lambda: [each for each in children(plugin) if command_of(each) == "sleep"], "it executes")[0]
+            entered = wait_until(
+                lambda: [each for each in children(plugin) if command_of(each) == "sleep"], "it executes"
+            )[0]
             shown = {kind: os.readlink(f"/proc/{entered}/ns/{kind}") for kind in KINDS.values()}
             inside = {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in KINDS.values()}
             return {kind for kind in KINDS.values() if shown[kind] == inside[kind]}
@@ -66,7 +70,9 @@ def test_flags_add_up(joined: Callable[..., set[str]]) -> None:
     assert joined("--no-net", "--no-uts") == set(KINDS.values()) - {"net", "uts"}
 
 
-@pytest.mark.parametrize("options", [("--net-only", "--pid"), ("--net-only", "--uts-only"), ("--net", "--no-pid"), ("--all", "--net")])
+@pytest.mark.parametrize(
+    "options", [("--net-only", "--pid"), ("--net-only", "--uts-only"), ("--net", "--no-pid"), ("--all", "--net")]
+)
 def test_contradictions_are_usage_errors(nsenter: Call, options: tuple[str, ...]) -> None:
     done = nsenter(*options, "web")
     assert done.returncode == 125
@@ -96,8 +102,18 @@ def test_private_mounts_are_seen_by_nobody_else(run: Run, nsenter: Call) -> None
     assert len(shown.splitlines()) == len(before.splitlines()) + 2
 
 
-def test_the_caller_stays_the_caller_without_mount(run: Run, nsenter: Call, engine: dict[str, str], tmp_path: Path) -> None:
-    done = nsenter("--net-only", run("--user", "app"), "sh", "-c", "id -u; pwd; echo $MINE", cwd=tmp_path, env={**engine, "MINE": "yes"})
+def test_the_caller_stays_the_caller_without_mount(
+    run: Run, nsenter: Call, engine: dict[str, str], tmp_path: Path
+) -> None:
+    done = nsenter(
+        "--net-only",
+        run("--user", "app"),
+        "sh",
+        "-c",
+        "id -u; pwd; echo $MINE",
+        cwd=tmp_path,
+        env={**engine, "MINE": "yes"},
+    )
     assert done.stdout.split() == ["0", str(tmp_path), "yes"]
 
 

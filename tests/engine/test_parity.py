@@ -139,7 +139,9 @@ def capabilities(done: Done) -> dict[str, int]:
 
 def test_privileged_keeps_what_the_caller_has(run: Run, nsenter: Call) -> None:
     sets = capabilities(nsenter("--privileged", run(), "cat", "/proc/self/status"))
-    own = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line).split()[1], 16)
+    own = int(
+        next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line).split()[1], 16
+    )
     assert sets["CapBnd"] == sets["CapPrm"] == sets["CapEff"] == own
 
 
@@ -237,6 +239,8 @@ def test_a_full_pids_limit_is_that_of_docker_exec(run: Run, docker: Call, nsente
 
 
 def test_privileged_containers_agree(run: Run, docker: Call, nsenter: Call) -> None:
-    own = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line).split()[1], 16)
+    own = int(
+        next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapBnd" in line).split()[1], 16
+    )
     name = run("--cap-add", "ALL") if own == (1 << 41) - 1 else run("--security-opt", "seccomp=unconfined")
     agree(docker, nsenter, name)

@@ -30,7 +30,10 @@ def test_the_handshake_needs_no_python(engine: Engine, tmp_path: Path) -> None:
     for file in (plugin, link, TOP / "plugin/docker-nsenter"):
         trace = subprocess.run(
             ["strace", "-f", "-e", "trace=execve", file, "docker-cli-plugin-metadata"],
-            capture_output=True, text=True, check=True, env={"PATH": "/bin:/usr/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": "/bin:/usr/bin"},
         )
         assert json.loads(trace.stdout) == json.loads((TOP / "docker-cli-plugin-metadata").read_text())
         assert "python" not in trace.stderr
@@ -61,7 +64,13 @@ def test_the_commands_own_help_is_the_commands(run: Run, nsenter: Call) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("nsenter",), ("nsenter", "--bogus", "web"), ("nsenter", "-u"), ("nsenter", "--format", "xml", "web"), ("nsenter", "")],
+    [
+        ("nsenter",),
+        ("nsenter", "--bogus", "web"),
+        ("nsenter", "-u"),
+        ("nsenter", "--format", "xml", "web"),
+        ("nsenter", ""),
+    ],
 )
 def test_usage_errors_are_125_and_name_the_help(docker: Call, words: tuple[str, ...]) -> None:
     done = docker(*words, check=False)
@@ -93,7 +102,14 @@ def test_neighbours_habits_get_the_right_line(run: Run, docker: Call, words: tup
 def test_dockers_own_options_are_read_as_docker_reads_them(run: Run, docker: Call, engine: Engine) -> None:
     name, host = run(), engine["DOCKER_HOST"]
     nowhere = {**engine, "DOCKER_HOST": "unix:///nowhere.sock"}
-    for words in (("-H", host), ("--host", host), (f"--host={host}",), (f"-H{host}",), ("-D", "-H", host), (f"-DH{host}",)):
+    for words in (
+        ("-H", host),
+        ("--host", host),
+        (f"--host={host}",),
+        (f"-H{host}",),
+        ("-D", "-H", host),
+        (f"-DH{host}",),
+    ):
         done = docker(*words, "nsenter", name, "echo", "in", env=nowhere, check=False)
         assert done.stdout == "in\n", (words, done.stderr)
 

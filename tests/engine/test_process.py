@@ -29,7 +29,13 @@ def test_a_signal_that_ends_the_command_is_128_plus_its_number(run: Run, nsenter
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [(("no-such-command",), 127), (("/no/such/command",), 127), (("/etc/passwd",), 126), (("/etc",), 126), (("",), 127)],
+    [
+        (("no-such-command",), 127),
+        (("/no/such/command",), 127),
+        (("/etc/passwd",), 126),
+        (("/etc",), 126),
+        (("",), 127),
+    ],
 )
 def test_what_cannot_run_has_dockers_status_and_one_sentence(
     run: Run, nsenter: Call, words: tuple[str, ...], status: int
@@ -51,7 +57,9 @@ def test_bytes_pass_untouched(run: Run, engine: Engine) -> None:
 def test_files_are_read_and_written_through_pipes(run: Run, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(os.urandom(1_000_000))
     with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as sink:
-        subprocess.run(["docker", "nsenter", run(), "cat"], stdin=source, stdout=sink, env=engine, timeout=60, check=True)
+        subprocess.run(
+            ["docker", "nsenter", run(), "cat"], stdin=source, stdout=sink, env=engine, timeout=60, check=True
+        )
     assert (tmp_path / "in").read_bytes() == (tmp_path / "out").read_bytes()
 
 
@@ -80,14 +88,23 @@ def test_output_and_errors_into_one_file_keep_their_order(run: Run, engine: Engi
 
 def test_a_reader_that_leaves_ends_the_writer(run: Run, docker: Call, engine: Engine) -> None:
     name = run()
-    done = subprocess.run(["sh", "-c", f"docker nsenter {name} yes | head -1"], capture_output=True, text=True, env=engine, timeout=30, check=True)
+    done = subprocess.run(
+        ["sh", "-c", f"docker nsenter {name} yes | head -1"],
+        capture_output=True,
+        text=True,
+        env=engine,
+        timeout=30,
+        check=True,
+    )
     assert done.stdout == "y\n"
     wait_until(lambda: not any("yes" in line for line in processes(docker, name)), "yes ends")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_descriptors_are_no_accident(run: Run, engine: Engine, closed: str) -> None:
-    done = subprocess.run(["sh", "-c", f"docker nsenter {run()} sh -c 'exit 7' {closed}"], env=engine, timeout=30, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"docker nsenter {run()} sh -c 'exit 7' {closed}"], env=engine, timeout=30, check=False
+    )
     assert done.returncode == 7
 
 
@@ -154,7 +171,9 @@ def plugin_of(docker_pid: int) -> int:
 @pytest.mark.parametrize("victim", ["docker", "plugin"])
 def test_nothing_runs_on_when_the_client_is_killed(run: Run, docker: Call, engine: Engine, victim: str) -> None:
     name = run()
-    client = subprocess.Popen(["docker", "nsenter", name, "sh", "-c", "sleep 8642; true"], env=engine, stdin=subprocess.DEVNULL)
+    client = subprocess.Popen(
+        ["docker", "nsenter", name, "sh", "-c", "sleep 8642; true"], env=engine, stdin=subprocess.DEVNULL
+    )
     wait_until(lambda: any("sleep 8642" in line for line in processes(docker, name)), "the command runs")
     os.kill(client.pid if victim == "docker" else plugin_of(client.pid), signal.SIGKILL)
     client.wait(10)
@@ -172,7 +191,9 @@ def test_a_detached_command_runs_on(run: Run, docker: Call, nsenter: Call) -> No
 
 def test_stopping_the_plugin_stops_the_command(run: Run, docker: Call, engine: Engine) -> None:
     name = run()
-    client = subprocess.Popen(["docker", "nsenter", name, "sleep", "9753"], env=engine, stdin=subprocess.DEVNULL, start_new_session=True)
+    client = subprocess.Popen(
+        ["docker", "nsenter", name, "sleep", "9753"], env=engine, stdin=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         wait_until(lambda: any("9753" in line for line in processes(docker, name)), "the command runs")
         plugin = plugin_of(client.pid)
@@ -183,7 +204,9 @@ def test_stopping_the_plugin_stops_the_command(run: Run, docker: Call, engine: E
 
         wait_until(lambda: any("T" in line.split()[1] for line in states().splitlines() if "9753" in line), "it stops")
         os.kill(plugin, signal.SIGCONT)
-        wait_until(lambda: all("T" not in line.split()[1] for line in states().splitlines() if "9753" in line), "it goes on")
+        wait_until(
+            lambda: all("T" not in line.split()[1] for line in states().splitlines() if "9753" in line), "it goes on"
+        )
     finally:
         client.kill()
         client.wait()

@@ -7,6 +7,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -158,12 +159,12 @@ def test_the_callers_shell_can_go_on_reading_its_terminal(run: Run, spawn: Spawn
     outer.expect("got=word")
 
 
-def test_errors_go_their_own_way_beside_a_terminal(run: Run, spawn: Spawn, tmp_path: object) -> None:
+def test_errors_go_their_own_way_beside_a_terminal(run: Run, spawn: Spawn, tmp_path: Path) -> None:
     outer = spawn("-c", f"docker nsenter {run()} sh -c 'echo shown; echo kept >&2' 2>{tmp_path}/errors", command="bash")
     outer.expect(pexpect.EOF)
     assert "shown" in (outer.before or "")
     assert "kept" not in (outer.before or "")
-    assert open(f"{tmp_path}/errors").read() == "kept\n"
+    assert (tmp_path / "errors").read_text() == "kept\n"
 
 
 def test_input_from_a_pipe_feeds_a_forced_terminal(run: Run, engine: dict[str, str]) -> None:

@@ -44,7 +44,9 @@ def traces(pid: int) -> dict[str, object]:
         "cgroups": cgroups,
         "temporary files": sorted(os.listdir("/tmp")),
         "processes inside": Path(f"/proc/{pid}/task/{pid}/children").read_text(),
-        "tracer": [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("TracerPid")],
+        "tracer": [
+            line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("TracerPid")
+        ],
     }
 
 
@@ -80,7 +82,9 @@ def epoll_container(run: Run, docker: Call, tmp_path: Path, engine: dict[str, st
         (tmp_path / "root" / program).write_bytes(Path("/bin/busybox").read_bytes())
         (tmp_path / "root" / program).chmod(0o755)
     tar = subprocess.Popen(["tar", "-C", tmp_path / "root", "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(["docker", "import", "-c", "ENV PATH=/", "-", "nsenter-test-epoll"], stdin=tar.stdout, env=engine, check=True)
+    subprocess.run(
+        ["docker", "import", "-c", "ENV PATH=/", "-", "nsenter-test-epoll"], stdin=tar.stdout, env=engine, check=True
+    )
     tar.wait()
     return run(image="nsenter-test-epoll", command=("/epoll",))
 
@@ -92,7 +96,9 @@ def test_an_init_in_epoll_wait_is_not_disturbed(epoll_container: str, nsenter: C
     assert docker("logs", epoll_container).stdout == ""
 
 
-@pytest.mark.parametrize("options", [("--net-only",), ("--pid", "--net"), ("--cap-add", "SYS_PTRACE"), ("-u", "app"), ("-d",)])
+@pytest.mark.parametrize(
+    "options", [("--net-only",), ("--pid", "--net"), ("--cap-add", "SYS_PTRACE"), ("-u", "app"), ("-d",)]
+)
 def test_each_kind_of_entry_leaves_nothing(
     run: Run, nsenter: Call, pid_of: Callable[[str], int], options: tuple[str, ...]
 ) -> None:

@@ -101,6 +101,6 @@ def run_plan(plan: object, *, before: tuple[str, ...] = (), **options: Any) -> s
     python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, str(LIBRARY), str(fd), "-1"]
     options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
     try:
-        return subprocess.run([*before, *python], pass_fds=[fd], **options)
+        return subprocess.run([*before, *python], pass_fds=[fd], check=False, **options)
     finally:
         os.close(fd)

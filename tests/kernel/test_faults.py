@@ -43,7 +43,15 @@ MOST = 6  # of the repetitions of one call (prctl alone comes 80 times)
 def target() -> Iterator[int]:
     """A process in namespaces of its own, under a filter, with fewer capabilities and limits than ours."""
     donor = DONOR.format(count=1, sleep="import time; time.sleep(1000)")
-    inner = ["setpriv", "--bounding-set=-all,+chown,+sys_admin", "prlimit", "--nofile=77:99", sys.executable, "-c", donor]
+    inner = [
+        "setpriv",
+        "--bounding-set=-all,+chown,+sys_admin",
+        "prlimit",
+        "--nofile=77:99",
+        sys.executable,
+        "-c",
+        donor,
+    ]
     flags = ["--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--mount-proc"]
     process = subprocess.Popen(["unshare", *flags, *inner], stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -86,9 +94,7 @@ def path(target: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("call", CALLS)
-def test_after_a_failed_call_nothing_has_run(
-    call: str, path: dict[str, set[int]], target: int, tmp_path: Path
-) -> None:
+def test_after_a_failed_call_nothing_has_run(call: str, path: dict[str, set[int]], target: int, tmp_path: Path) -> None:
     assert path.get(call), f"{call} is not on the path any more"
     for number in sorted(path[call])[:MOST]:
         marker = tmp_path / f"{call}-{number}"

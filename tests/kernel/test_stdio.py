@@ -22,7 +22,9 @@ def open_below(path: Path) -> tuple[int, int]:
 def devpts(tmp_path: Path) -> Path:
     """A root with a devpts of its own, as a container has."""
     (tmp_path / "dev/pts").mkdir(parents=True)
-    subprocess.run(["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666", "none", tmp_path / "dev/pts"], check=True)
+    subprocess.run(
+        ["mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666", "none", tmp_path / "dev/pts"], check=True
+    )
     return tmp_path
 
 

@@ -13,7 +13,7 @@ def test_capability_numbers_are_the_headers() -> None:
     text = (INCLUDE / "linux/capability.h").read_text()
     found = {name: int(number) for name, number in re.findall(r"#define\s+CAP_([A-Z_]+)\s+(\d+)\b", text)}
     found.pop("LAST_CAP", None)
-    assert capabilities.NUMBERS == found
+    assert found == capabilities.NUMBERS
 
 
 def syscall_numbers(header: Path) -> dict[str, int]:

@@ -66,7 +66,10 @@ def choose(line: list[str], environ: dict[str, str]) -> docker_cli.Endpoint:
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
     """A docker configuration with two contexts, one of them current."""
-    for name, endpoint in {"one": {"Host": "unix:///one.sock"}, "two": {"Host": "tcp://two:1", "SkipTLSVerify": True}}.items():
+    for name, endpoint in {
+        "one": {"Host": "unix:///one.sock"},
+        "two": {"Host": "tcp://two:1", "SkipTLSVerify": True},
+    }.items():
         place = tmp_path / "contexts/meta" / sha256(name.encode()).hexdigest()
         place.mkdir(parents=True)
         (place / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": endpoint}}))

@@ -28,7 +28,9 @@ PLAIN = [
 words = st.one_of(
     st.sampled_from(OPTIONS),
     st.sampled_from(OPTIONS).map(lambda word: f"{word}=value"),
-    st.sampled_from(["web", "--", "-", "-it", "-dt", "-tx", "-uapp", "--net=1", "--use", "", "a=b", "app", "--help", "-e"]),
+    st.sampled_from(
+        ["web", "--", "-", "-it", "-dt", "-tx", "-uapp", "--net=1", "--use", "", "a=b", "app", "--help", "-e"]
+    ),
     st.text(max_size=5),
 )
 

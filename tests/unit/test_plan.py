@@ -87,7 +87,13 @@ def test_what_the_container_was_started_with_decides_the_filter(changes: dict[st
 
 @pytest.mark.parametrize(
     "line",
-    ["--cap-add BOGUS web", "--security-opt seccomp=profile.json web", "--security-opt bogus web", "-e =x web", "--env-file /no/such web"],
+    [
+        "--cap-add BOGUS web",
+        "--security-opt seccomp=profile.json web",
+        "--security-opt bogus web",
+        "-e =x web",
+        "--env-file /no/such web",
+    ],
 )
 def test_what_cannot_be_is_refused(line: str) -> None:
     with pytest.raises(Problem):
@@ -101,10 +107,15 @@ def test_dockers_own_variables_stay_out() -> None:
         "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker",
         "OTEL_RESOURCE_ATTRIBUTES": "a=b,docker.cli.cobra.command_path=docker%20nsenter",
     }
-    assert plan("--net-only web ss", environ=environ)["environment"]["set"] == ["MINE=1", "OTEL_RESOURCE_ATTRIBUTES=a=b"]
+    assert plan("--net-only web ss", environ=environ)["environment"]["set"] == [
+        "MINE=1",
+        "OTEL_RESOURCE_ATTRIBUTES=a=b",
+    ]
 
 
-@pytest.mark.parametrize("reply", [None, [], {}, {"State": 1}, {"Id": "x", "Name": "y", "State": {"Pid": "z"}}, "text", 3])
+@pytest.mark.parametrize(
+    "reply", [None, [], {}, {"State": 1}, {"Id": "x", "Name": "y", "State": {"Pid": "z"}}, "text", 3]
+)
 def test_a_reply_that_is_not_what_it_should_be_is_refused(reply: object) -> None:
     with pytest.raises(Problem, match="not what a docker engine says"):
         read_container(reply)
@@ -128,7 +139,12 @@ values = st.recursive(
 
 @given(values)
 def test_json_is_written_and_read_as_json_does(value: object) -> None:
-    assert json.loads(wire.dumps(value)) == value == wire.loads(wire.dumps(value)) == wire.loads(json.dumps(value).encode())
+    assert (
+        json.loads(wire.dumps(value))
+        == value
+        == wire.loads(wire.dumps(value))
+        == wire.loads(json.dumps(value).encode())
+    )
 
 
 @given(st.binary(max_size=40))

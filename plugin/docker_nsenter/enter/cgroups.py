@@ -37,7 +37,7 @@ def mounts(mountinfo: bytes) -> dict[str, tuple[str, str]]:
 
 def directory(hierarchies: dict[str, tuple[str, str]], controllers: str, path: str) -> str:
     """Find where a cgroup lies below /sys/fs/cgroup; OSError(ENOENT) when its hierarchy is not mounted here."""
-    root, point = hierarchies.get(controllers.split(",")[0], ("", ""))
+    root, point = hierarchies.get(controllers.split(",", maxsplit=1)[0], ("", ""))
     prefix = root.rstrip("/")
     if not point or ".." in path.split("/") or not (path + "/").startswith(prefix + "/"):
         raise OSError(2, f"the container's cgroup {path} is not below a cgroup mount of this machine", "open")

@@ -6,9 +6,8 @@ installer, and only if the kernel says that this process is a child of its own.
 """
 
 import posix
-from select import poll
-
 from _signal import SIG_DFL, SIG_SETMASK, SIGKILL, SIGSTOP, pthread_sigmask, signal, valid_signals
+from select import poll
 
 from . import command, kernel
 from .entry import Entry
@@ -28,8 +27,8 @@ class Channels:
 
     def __init__(self) -> None:
         """Open both, close-on-exec: the end of file tells that execve succeeded."""
-        self.words, self._say = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
-        self._wait, self._go = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+        self.words, self._say = posix.pipe2(posix.O_CLOEXEC)
+        self._wait, self._go = posix.pipe2(posix.O_CLOEXEC)
 
     def inner(self) -> list[int]:
         """List the children's ends."""

@@ -34,7 +34,7 @@ def read_inside(root: int, path: bytes) -> bytes:
     resolve = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
     try:
         # O_PATH first: opening a FIFO or a device could already do something
-        probe = kernel.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)  # type: ignore[attr-defined]
+        probe = kernel.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)
         try:
             if not stat.S_ISREG(posix.fstat(probe).st_mode):
                 return b""

@@ -138,7 +138,8 @@ class _Function(CFuncPtr):
     _argtypes_ = (_Long,) * 7
 
 
-_syscall = _Function(dlsym(dlopen(None, 0), "syscall"))
+_libc = dlopen(None, 0)  # type: ignore[arg-type]  # None: what this process has loaded already
+_syscall = _Function(dlsym(_libc, "syscall"))
 
 
 def _call(name: str, *arguments: "int | bytes | bytearray") -> int:

@@ -35,8 +35,8 @@ class Limits:
         if not may_raise:
             self.oom_score_adj = max(self.oom_score_adj, int(read("/proc/self/oom_score_adj")))
             for resource, (soft, hard) in self.rlimits.items():
-                hard = min(hard, self._own[resource][1])
-                self.rlimits[resource] = min(soft, hard), hard
+                lower = min(hard, self._own[resource][1])
+                self.rlimits[resource] = min(soft, lower), lower
 
     def raise_hard(self) -> None:
         """Raise our own hard limits where the target's are higher, while we have the right to."""

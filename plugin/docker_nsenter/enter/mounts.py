@@ -16,7 +16,7 @@ def clone_proc(mount_namespace: int) -> int:
     it with power. The clone must be the root of a procfs: anything else is the container's fake.
     """
     here = posix.open("/proc/self/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
-    cwd = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    cwd = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     kernel.setns(mount_namespace, kernel.CLONE_NEWNS)
     try:
         tree = kernel.open_tree(kernel.AT_FDCWD, b"/proc", kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)

@@ -59,6 +59,4 @@ def join(target: Target, names: list[str], opened: dict[str, int]) -> None:
 
 def open_files(target: Target, names: list[str]) -> dict[str, int]:
     """Open the namespace files for the fallback while the host's /proc is still ours."""
-    return {
-        name: posix.open(f"ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=target.proc) for name in names
-    }
+    return {name: posix.open(f"ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=target.proc) for name in names}

@@ -60,7 +60,7 @@ def copy(target: Target, count: int) -> list[Filter]:
     """Copy the `count` oldest filters in a throwaway child, whose death detaches whatever happens."""
     if not count:
         return []
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
     child = posix.fork()
     if not child:
         status = 1

@@ -95,7 +95,7 @@ def _harmless(fd: int) -> bool:
 
 
 def _end_of_file() -> int:
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.close(writer)
     return int(reader)
 
@@ -103,7 +103,7 @@ def _end_of_file() -> int:
 def _inward(io: Stdio) -> int:
     if _harmless(0):
         return 0
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(writer, False)
     io.pumps.append(Pump(0, writer, inward=True))
     return int(reader)
@@ -112,7 +112,7 @@ def _inward(io: Stdio) -> int:
 def _outward(io: Stdio, fd: int) -> int:
     if _harmless(fd):
         return fd
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(reader, False)
     io.pumps.append(Pump(reader, fd, inward=False))
     return int(writer)
@@ -135,7 +135,7 @@ def open_pty(root: int) -> tuple[int, int]:
     resolve = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS | kernel.RESOLVE_NO_MAGICLINKS
     missing = Refusal("the container has no devpts of its own to make a terminal from", "-T enters without a terminal")
     try:
-        probe = kernel.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)  # type: ignore[attr-defined]
+        probe = kernel.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
     except OSError as problem:
         if problem.errno in (2, 13, 18, 20, 40):
             raise missing from None

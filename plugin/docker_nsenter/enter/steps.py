@@ -58,7 +58,7 @@ def _prepare_environment(entry: Entry) -> None:
 
 def _prepare_stdio(entry: Entry) -> None:
     plan = entry.plan
-    root = entry.target.root() if "mnt" in plan["namespaces"] else posix.open("/", posix.O_PATH | posix.O_CLOEXEC)  # type: ignore[attr-defined]
+    root = entry.target.root() if "mnt" in plan["namespaces"] else posix.open("/", posix.O_PATH | posix.O_CLOEXEC)
     try:
         entry.io = stdio.prepare(tty=plan["tty"], stdin=plan["stdin"], detach=plan["detach"], devpts_root=root)
     finally:
@@ -68,7 +68,10 @@ def _prepare_stdio(entry: Entry) -> None:
 
 
 PREPARE: "tuple[Step, ...]" = (
-    ("pin the container's process", _pin),  # a pidfd: a reused PID or another kernel's is found out (docker's is a number)
+    (
+        "pin the container's process",
+        _pin,
+    ),  # a pidfd: a reused PID or another kernel's is found out (docker's is a number)
     ("choose the namespaces", _choose_namespaces),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer

@@ -1,13 +1,12 @@
 """Watch over the command: start it, check it, carry its bytes and signals, give back its exit status."""
 
+import _signal
 import errno as errors
 import posix
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from time import monotonic
 
-import _signal
-
-from . import kernel, stdio
+from . import stdio
 from .child import ROLES, Channels, start
 from .entry import Entry
 from .refusal import Refusal, printable
@@ -33,10 +32,10 @@ class Supervisor:
         self.socket = socket
         self.terminal = Terminal(0)
         self.pid = 0
-        self.status: "int | None" = None
+        self.status: int | None = None
         self.deadline = 0.0
         self._stopping = False
-        self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)  # type: ignore[attr-defined]
+        self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*FORWARDED, _signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
             if _signal.getsignal(number) != _signal.SIG_IGN or number in (_signal.SIGCHLD, _signal.SIGTSTP):

@@ -38,7 +38,9 @@ class Target:
             self.status = parse_status(self.read("status"))
         except OSError as problem:
             if problem.errno in (2, 3):  # ENOENT, ESRCH: it is gone
-                raise Refusal(f"process {pid} no longer exists", "is the container still running? docker ps -a") from None
+                raise Refusal(
+                    f"process {pid} no longer exists", "is the container still running? docker ps -a"
+                ) from None
             raise
 
     def read(self, name: str) -> bytes:
@@ -51,7 +53,7 @@ class Target:
 
     def root(self) -> int:
         """Open the process's root directory, as a place to look things up below."""
-        return posix.open("root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.proc)  # type: ignore[attr-defined]
+        return posix.open("root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.proc)
 
     def alive(self) -> bool:
         """Tell whether the process still exists."""

@@ -2,7 +2,6 @@
 
 import posix
 import termios
-
 from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGTTOU, pthread_sigmask
 
 # tcgetattr's list: iflag, oflag, cflag, lflag, ispeed, ospeed, cc

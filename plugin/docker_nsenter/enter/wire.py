@@ -7,7 +7,7 @@ interpreter lacks it, the json package does the work.
 try:
     from _json import encode_basestring_ascii, make_scanner
 except ImportError:
-    make_scanner = None
+    make_scanner = None  # type: ignore[assignment,misc]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def loads(text: "bytes | str") -> "Any":
 
         return json.loads(text)
     start = len(text) - len(text.lstrip(WHITESPACE))
-    scan: "Callable[[str, int], tuple[Any, int]]" = make_scanner(_Rules())
+    scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_Rules())  # type: ignore[arg-type]
     try:
         value, end = scan(text, start)
     except (StopIteration, RecursionError, SystemError) as problem:  # SystemError: 3.10, 3.11 without json.decoder

@@ -22,9 +22,7 @@ STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.
 def enter(plan: "Plan", socket: int) -> "NoReturn":
     """Replace this process by stage 2 in a sealed interpreter; Problem where that can't be."""
     if os.geteuid() != 0:
-        raise Problem(
-            "entering a container's namespaces on this machine needs root", "sudo docker nsenter …"
-        )
+        raise Problem("entering a container's namespaces on this machine needs root", "sudo docker nsenter …")
     plan_fd = os.memfd_create("plan", 0)
     os.write(plan_fd, wire.dumps(plan).encode("ascii"))
     os.lseek(plan_fd, 0, os.SEEK_SET)
