@@ -3,24 +3,32 @@
 import os
 import sys
 
-from . import docker_cli, engine
 from .errors import Problem, report
-from .plan import make_plan
-from .request import Request, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from . import docker_cli, engine
     from .enter.accept import Plan
+    from .request import Request
 
 NAME = "nsenter"
+# Words after which nothing is entered, or only after a question to typer
+NO_ENTRY = {"--help", "-h", "--dry-run"}
 
 
 def main() -> "NoReturn":
     """Do what sys.argv says, as docker or a person wrote it; never return."""
     sys.excepthook = _unexpected
     try:
+        if enters_surely(sys.argv[1:]):
+            from .routes import local
+
+            plan_fd = local.fork_ahead()
+            if plan_fd:
+                local.send(plan_of(sys.argv[1:]), plan_fd)
+                os._exit(0)
         status = run(sys.argv[1:])
         sys.stdout.flush()
     except Problem as problem:
@@ -42,15 +50,37 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     )
 
 
+def enters_surely(argv: list[str]) -> bool:
+    """Tell whether the line can only end in an entry or an error, so that stage 2 may start while this one asks.
+
+    The sealed start takes longer than all of stage 1: beginning it first saves a sixth of the whole entry.
+    """
+    return argv[:1] == [NAME] and len(argv) > 1 and os.geteuid() == 0 and not NO_ENTRY & set(argv)
+
+
+def plan_of(argv: list[str]) -> "Plan":
+    """Read the line, ask the engine and plan: all that stage 1 is for."""
+    from . import docker_cli
+    from .plan import make_plan
+
+    options, _, rest = docker_cli.split(argv)
+    request = read_request(rest)
+    assert request is not None  # the line does not ask for help
+    request.debug = options.debug
+    container = look_up(request, options)
+    return make_plan(request, container, environ=os.environ, stdin_tty=os.isatty(0), stdout_tty=os.isatty(1))
+
+
 def run(argv: list[str]) -> int:
     """Read the words and act; return the exit status of what does not enter."""
     if argv[:1] == ["install"]:
         from . import install
 
         return install.main(argv[1:])
+    from . import docker_cli
+
     options, command, rest = docker_cli.split(argv)
-    options_help = options.help or options.version
-    if command == "help" or options_help or not argv:
+    if command == "help" or options.help or options.version or not argv:
         return show_help()
     if command != NAME:
         raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
@@ -58,12 +88,13 @@ def run(argv: list[str]) -> int:
     if request is None:
         return show_help()
     request.debug = options.debug
-    socket = docker_cli.plugin_socket(os.environ)
-    return act(request, options, socket)
+    return act(request, options)
 
 
 def read_request(words: list[str]) -> "Request | None":
     """Read the words behind `nsenter`: by the table where that is enough, else by typer; None when help is wanted."""
+    from .request import Request, parse
+
     plain = parse(words)
     if plain is not None:
         return Request(*plain)
@@ -94,8 +125,10 @@ def add_packages() -> None:
             sys.path.append(place)
 
 
-def act(request: Request, options: docker_cli.Globals, socket: int) -> int:
+def act(request: "Request", options: "docker_cli.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
+    from .plan import make_plan
+
     if not sys.platform.startswith("linux"):
         raise Problem(
             "entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere"
@@ -107,18 +140,20 @@ def act(request: Request, options: docker_cli.Globals, socket: int) -> int:
         return explain(request, plan)
     from .routes import local
 
-    return local.enter(plan, socket)
+    return local.enter(plan)
 
 
-def look_up(request: Request, options: docker_cli.Globals) -> engine.Container:
+def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Container":
     """Ask the engine, or take pid:N at its word."""
+    from . import docker_cli, engine
+
     word = request.container
     if word.startswith("pid:"):
         return engine.process(word)
     return engine.find(docker_cli.endpoint(options, os.environ), word)
 
 
-def explain(request: Request, plan: "Plan") -> int:
+def explain(request: "Request", plan: "Plan") -> int:
     """Print the Plan and enter nothing."""
     if request.format == "json":
         from .enter.wire import dumps

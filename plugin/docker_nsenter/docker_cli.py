@@ -240,23 +240,3 @@ def _key(value: object, name: str) -> object:
         if isinstance(key, str) and key.lower() == name.lower():
             return item
     return None
-
-
-def plugin_socket(environ: "Mapping[str, str]") -> int:
-    """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
-
-    Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
-    """
-    name = environ.get("DOCKER_CLI_PLUGIN_SOCKET", "")
-    if not name:
-        return -1
-    import _socket
-
-    address = "\0" + name[1:] if name.startswith("@") else name
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    try:
-        connection.connect(address)
-    except OSError:
-        connection.close()
-        return -1
-    return connection.detach()

@@ -98,7 +98,7 @@ def run_plan(plan: object, *, before: tuple[str, ...] = (), **options: Any) -> s
     fd = os.memfd_create("plan", 0)
     os.write(fd, json.dumps(plan).encode())
     os.lseek(fd, 0, os.SEEK_SET)
-    python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, str(LIBRARY), str(fd), "-1"]
+    python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, str(LIBRARY), str(fd), "0", ""]
     options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
     try:
         return subprocess.run([*before, *python], pass_fds=[fd], check=False, **options)

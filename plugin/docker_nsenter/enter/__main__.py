@@ -2,6 +2,7 @@
 
 import posix
 import sys
+from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from . import kernel, stdio, wire
 from .accept import accept
@@ -9,20 +10,24 @@ from .entry import Entry
 from .files import read_all
 from .refusal import Refusal, printable
 from .steps import PREPARE
-from .supervisor import Supervisor
+from .supervisor import Supervisor, exit_status
 
 LARGEST_PLAN = 64 << 20
 
 
 def main() -> None:
-    """Enter by the Plan in descriptor argv[1], with the plugin socket in argv[2] (-1: none); never return."""
-    plan_fd, socket = int(sys.argv[1]), int(sys.argv[2])
+    """Enter by the Plan in descriptor argv[1]; never return.
+
+    argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is ''.
+    """
+    plan_fd, planner, socket = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     status = 125
     try:
-        _protect(plan_fd, socket)
+        _protect()
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
-        status = enter(text, socket)
+        failed = _planned(planner)
+        status = failed or enter(text, connect(socket))
     except Refusal as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -31,18 +36,40 @@ def main() -> None:
         status = _report(Refusal(f"the plan cannot be read: {problem}"))
     except MemoryError:
         status = _report(Refusal("out of memory"))
-    finally:
-        # Not sys.exit: finalisation costs a millisecond, and an unexpected error must not print by opening files.
-        posix._exit(status)
+    except KeyboardInterrupt:
+        status = 130
+    # Not sys.exit: finalisation costs a millisecond.
+    posix._exit(status)
 
 
-def _protect(plan_fd: int, socket: int) -> None:
+def _protect() -> None:
     """Be unreadable for others, keep nothing open across execve, and collect orphans of our own."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    sys.excepthook = _unexpected
     stdio.fill_standard()
     kernel.close_range(3, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    sys.excepthook = _unexpected
+
+
+def _planned(planner: int) -> int:
+    """Wait for the process that sent the Plan; its exit status is ours when it said why there is none."""
+    return exit_status(posix.waitpid(planner, 0)[1]) if planner else 0
+
+
+def connect(name: str) -> int:
+    """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
+
+    Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
+    """
+    if not name:
+        return -1
+    connection = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connection.connect("\0" + name[1:] if name.startswith("@") else name)
+    except OSError:
+        connection.close()
+        return -1
+    return connection.detach()
 
 
 def _unexpected(kind: type, value: object, trace: object) -> None:

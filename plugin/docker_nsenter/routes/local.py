@@ -4,7 +4,6 @@ import fcntl
 import os
 import sys
 
-from ..enter import kernel, wire
 from ..errors import Problem
 
 TYPE_CHECKING = False
@@ -19,18 +18,43 @@ LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
 
 
-def enter(plan: "Plan", socket: int) -> "NoReturn":
+def enter(plan: "Plan") -> "NoReturn":
     """Replace this process by stage 2 in a sealed interpreter; Problem where that can't be."""
     if os.geteuid() != 0:
         raise Problem("entering a container's namespaces on this machine needs root", "sudo docker nsenter …")
     plan_fd = os.memfd_create("plan", 0)
-    os.write(plan_fd, wire.dumps(plan).encode("ascii"))
+    send(plan, plan_fd)
     os.lseek(plan_fd, 0, os.SEEK_SET)
-    if socket >= 0:
-        os.set_inheritable(socket, True)
-    arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY, str(plan_fd), str(socket)]
+    become(plan_fd, 0)
+
+
+def fork_ahead() -> int:
+    """Start stage 2 in this process and go on as its child; return where the child has to send the Plan."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        return writer
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    become(reader, child)
+
+
+def send(plan: "Plan", fd: int) -> None:
+    """Write the Plan for stage 2, which may have ended already."""
+    from ..enter import wire
+
+    data = wire.dumps(plan).encode("ascii")
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def become(plan_fd: int, planner: int) -> "NoReturn":
+    """Execute stage 2, which reads the Plan; `planner` is the child that sends it, or 0."""
+    socket = os.environ.get("DOCKER_CLI_PLUGIN_SOCKET", "")
+    arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY]
     try:
-        os.execve(sealed_interpreter(), arguments, {"LC_CTYPE": "C.UTF-8"})
+        os.execve(sealed_interpreter(), [*arguments, str(plan_fd), str(planner), socket], {"LC_CTYPE": "C.UTF-8"})
     except OSError as problem:
         raise Problem(f"cannot start the sealed interpreter: {problem.strerror}") from problem
 
@@ -44,6 +68,8 @@ def sealed_interpreter() -> int:
     try:
         return _sealed_copy()
     except PermissionError:
+        from ..enter import kernel
+
         tree = kernel.open_tree(kernel.AT_FDCWD, os.fsencode(sys.executable), kernel.OPEN_TREE_CLONE | os.O_CLOEXEC)
         kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY)
         return tree
