@@ -14,7 +14,20 @@ PACKAGE = TOP / "plugin/docker_nsenter"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ENTER = sorted((PACKAGE / "enter").glob("*.py"))
 # What stage 2 may import: C modules and two that are only names for them. Anything else costs milliseconds or power.
-ALLOWED = {"posix", "sys", "select", "time", "fcntl", "termios", "stat", "errno", "_signal", "_socket", "_ctypes", "_json"}
+ALLOWED = {
+    "posix",
+    "sys",
+    "select",
+    "time",
+    "fcntl",
+    "termios",
+    "stat",
+    "errno",
+    "_signal",
+    "_socket",
+    "_ctypes",
+    "_json",
+}
 HOT = ["request", "docker_cli", "engine", "plan", "errors", "__main__", "routes/local", "grammar"]
 HOT_ALLOWED = {"os", "sys", "fcntl"}
 LONGEST = 40

@@ -68,7 +68,7 @@ def plan_of(argv: list[str]) -> "Plan":
     assert request is not None  # the line does not ask for help
     request.debug = options.debug
     container = look_up(request, options)
-    return make_plan(request, container, environ=os.environ, stdin_tty=os.isatty(0), stdout_tty=os.isatty(1))
+    return make_plan(request, container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1))
 
 
 def run(argv: list[str]) -> int:
@@ -135,12 +135,22 @@ def act(request: "Request", options: "docker_cli.Globals") -> int:
         )
     container = look_up(request, options)
     tty = os.isatty(0), os.isatty(1)
-    plan = make_plan(request, container, environ=os.environ, stdin_tty=tty[0], stdout_tty=tty[1])
+    plan = make_plan(request, container, environ=callers_environment(), stdin_tty=tty[0], stdout_tty=tty[1])
     if request.dry_run:
         return explain(request, plan)
     from .routes import local
 
     return local.enter(plan)
+
+
+def callers_environment() -> dict[str, str]:
+    """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
+    environ = dict(os.environ)
+    if "LC_CTYPE" in environ:
+        with open("/proc/self/environ", "rb") as file:
+            if b"\0LC_CTYPE=" not in b"\0" + file.read():
+                del environ["LC_CTYPE"]
+    return environ
 
 
 def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Container":

@@ -13,13 +13,15 @@ except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
 
 from .errors import Problem
+from .grammar import VALUES
 from .request import NAMESPACES, Request
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
-SUMMARY = """Enter a running container's namespaces, with exactly the container's own restrictions.
+SUMMARY = """Enter a running container's namespaces, with exactly its own restrictions.
 
-CONTAINER is a name, an ID prefix, or pid:N (a process on this machine, no engine
-needed). COMMAND defaults to a shell of the container. Options stop at CONTAINER."""
+CONTAINER is a name, an ID prefix, or pid:N (a process on this machine, without
+an engine). COMMAND defaults to a shell of the container.
+Options stop at CONTAINER."""
 SPACES, RULES, PROCESS, LOOK = (
     "Namespaces (default: all of the container's)",
     "Restrictions",
@@ -36,8 +38,6 @@ HABITS = {
     "--target": "docker nsenter pid:N enters a process by its number",
     "--name": "the container is named without an option: docker nsenter web",
     "--rm": "nothing is left behind, with or without it",
-    "--network=host": "--no-net stays in the host's network",
-    "--pid=host": "--no-pid stays with the host's processes",
     "--cap": "--cap-add adds a capability",
 }
 
@@ -199,31 +199,42 @@ def usage(message: str) -> Problem:
 
 def _neighbours(words: list[str]) -> None:
     """Show the right line to who types nsenter's or docker run's options."""
-    for at, word in enumerate(words):
-        if not word.startswith("-"):
-            return
-        following = words[at + 1] if at + 1 < len(words) else ""
-        name, _, value = word.partition("=")
-        if word in HABITS or name in HABITS:
-            raise usage_hint(f"unknown option {word}", HABITS.get(word) or HABITS[name])
-        if word in ("-t", "--target") and following.isdigit():
-            raise usage_hint(
-                f"{word} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}"
-            )
-        if word in ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns") and following == "host":
-            plain = word.lstrip("-")
-            raise usage_hint(
-                f"{word} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's"
-            )
-        if word == "--mount" and following.startswith("type="):
-            raise usage_hint(
-                "--mount joins the mount namespace and takes no value", "a running container can't be given mounts"
-            )
-        if word == "--cgroup" and following.startswith("/"):
-            raise usage_hint(
-                "--cgroup joins the cgroup namespace and takes no value",
-                "--no-join-cgroup stays in the caller's cgroup",
-            )
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] != "--":
+        word, following = words[at], words[at + 1] if at + 1 < len(words) else ""
+        at += 1
+        if word in VALUES:
+            if following.startswith("-"):
+                right = f"{word}={following}" if word.startswith("--") else f"{word}{following}"
+                raise usage_hint(
+                    f"{word} takes a value, and {following} looks like an option", f"{right} if it is the value"
+                )
+            at += 1
+        else:
+            _habit(word, following)
+
+
+def _habit(word: str, following: str) -> None:
+    """Refuse one option that a neighbouring command gives another sense."""
+    name, equals, value = word.partition("=")
+    following = value if equals else following
+    if word in HABITS or name in HABITS:
+        raise usage_hint(f"unknown option {word}", HABITS.get(word) or HABITS[name])
+    if name in ("-t", "--tty") and following.isdigit():
+        raise usage_hint(f"{name} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}")
+    if name in ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns") and following == "host":
+        plain = name.lstrip("-")
+        raise usage_hint(
+            f"{name} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's"
+        )
+    if name == "--mount" and following.startswith("type="):
+        raise usage_hint(
+            "--mount joins the mount namespace and takes no value", "a running container can't be given mounts"
+        )
+    if name == "--cgroup" and following.startswith("/"):
+        raise usage_hint(
+            "--cgroup joins the cgroup namespace and takes no value", "--no-join-cgroup stays in the caller's cgroup"
+        )
 
 
 def usage_hint(sentence: str, hint: str) -> Problem:

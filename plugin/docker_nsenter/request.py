@@ -99,7 +99,7 @@ def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
         word = words[at]
         at += 1
         if not word.startswith("-"):
-            return (values, word, words[at:]) if word else None
+            return (values, word, words[at:]) if _plain_name(word) else None
         name, equals, value = word.partition("=")
         if word in FLAGS:
             parameter, setting = FLAGS[word]
@@ -118,6 +118,11 @@ def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
         elif not _cluster(word, values):
             return None
     return None
+
+
+def _plain_name(word: str) -> bool:
+    """Tell whether a word can only be CONTAINER; `--pid host`, `-t 123`, `--cgroup /x` are a neighbour's habits."""
+    return bool(word) and word != "host" and not word.isdigit() and "=" not in word and "/" not in word
 
 
 def _cluster(word: str, values: "dict[str, Any]") -> bool:

@@ -29,7 +29,26 @@ words = st.one_of(
     st.sampled_from(OPTIONS),
     st.sampled_from(OPTIONS).map(lambda word: f"{word}=value"),
     st.sampled_from(
-        ["web", "--", "-", "-it", "-dt", "-tx", "-uapp", "--net=1", "--use", "", "a=b", "app", "--help", "-e"]
+        [
+            "web",
+            "--",
+            "-",
+            "-it",
+            "-dt",
+            "-tx",
+            "-uapp",
+            "--net=1",
+            "--use",
+            "",
+            "a=b",
+            "app",
+            "--help",
+            "-e",
+            "host",
+            "123",
+            "/x",
+            "type=a",
+        ]
     ),
     st.text(max_size=5),
 )
@@ -92,3 +111,41 @@ def test_the_help_names_every_option() -> None:
     for word in OPTIONS:
         if not word.startswith("--no-") and not word.endswith("-only"):
             assert word in text, word
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--pid host web", "--no-pid"),
+        ("--pid=host web", "--no-pid"),
+        ("-u app --net host web", "--no-net"),
+        ("--mount type=bind,src=/a web", "can't be given mounts"),
+        ("--mount=type=bind web", "can't be given mounts"),
+        ("--cgroup /a web", "--no-join-cgroup"),
+        ("--cgroup=/a web", "--no-join-cgroup"),
+        ("-t 123 -a", "pid:123"),
+        ("-u app -t 123", "pid:123"),
+        ("-u -x web", "-u-x"),
+        ("--env --net web", "--env=--net"),
+        ("-m web", "--mount"),
+        ("-n web", "--net-only"),
+        ("-p web", "--pid"),
+    ],
+)
+def test_a_neighbours_habit_is_shown_the_right_line(line: str, hint: str) -> None:
+    split = shlex.split(line)
+    assert parse(split) is None
+    with pytest.raises(Problem) as caught:
+        cli.request_of(split)
+    assert hint in caught.value.hint
+    assert caught.value.status == 125
+
+
+@pytest.mark.parametrize("line", ["host ls", "123 ls", "-it 123 ls"])
+def test_a_container_may_be_called_host_or_by_digits(line: str) -> None:
+    assert read(line).container in ("host", "123")
+
+
+def test_a_value_may_begin_with_a_dash_when_it_is_joined() -> None:
+    assert read("--env=-x web").env == ["-x"]
