@@ -37,7 +37,7 @@ def fork_ahead() -> int:
         return writer
     os.close(writer)
     os.set_inheritable(reader, True)
-    become(reader, child)
+    return become(reader, child)
 
 
 def send(plan: "Plan", fd: int) -> None:
