@@ -160,7 +160,10 @@ def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Contai
     word = request.container
     if word.startswith("pid:"):
         return engine.process(word)
-    return engine.find(docker_cli.endpoint(options, os.environ), word)
+    endpoint = docker_cli.endpoint(options, os.environ)
+    if not engine.is_local(endpoint):
+        add_packages()  # the docker SDK speaks TCP, TLS and ssh
+    return engine.find(endpoint, word)
 
 
 def explain(request: "Request", plan: "Plan") -> int:

@@ -204,7 +204,7 @@ def fstatfs_type(fd: int) -> int:
     return int.from_bytes(buffer[:8], "little")
 
 
-def keyctl(operation: int, argument: bytes) -> int:
+def keyctl(operation: int, argument: "bytes | int") -> int:
     return _call("keyctl", operation, argument)
 
 

@@ -115,8 +115,10 @@ def _still_alive(entry: Entry) -> None:
 
 
 def _own_keyring(entry: Entry) -> None:
+    """Join runc's keyring of the container, or for pid:N a nameless new one."""
+    container = entry.plan["target"]["container"]
     try:
-        kernel.keyctl(kernel.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + entry.plan["target"]["container"][:64].encode())
+        kernel.keyctl(kernel.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + container.encode() if container else 0)
     except OSError as problem:
         if problem.errno != 38:  # ENOSYS: a kernel without keys has none to leak
             raise

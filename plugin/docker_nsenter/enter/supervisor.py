@@ -68,11 +68,11 @@ class Supervisor:
         deadline = monotonic() + START_TIMEOUT
         try:
             for word, rest in self._words(channels, deadline):
-                if word == "P":
+                if word == "P" and installer and rest.isdigit():
                     self._adopt(installer, int(rest), inside=inside)
                     installer = 0
                     channels.go()
-                elif word == "R":
+                elif word == "R" and self.pid:
                     if self.entry.limits:
                         self.entry.limits.score(self.pid)
                     check(self.entry, self.pid)

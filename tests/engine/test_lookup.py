@@ -1,0 +1,200 @@
+"""The right container or a clear sentence: every way in which the look-up can fail."""
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Call, Done, Run, wait_until
+
+Engine = dict[str, str]
+Serve = Callable[[bytes], str]
+
+
+def refused(done: Done, *words: str) -> None:
+    """Expect 125, one sentence, at most one hint, and these words in it."""
+    assert done.returncode == 125
+    lines = done.stderr.splitlines()
+    assert 1 <= len(lines) <= 2, done.stderr
+    assert lines[0].startswith("docker nsenter: ")
+    assert len(lines) == 1 or lines[1].startswith("hint: ")
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_a_container_is_found_by_name_and_id_prefix(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run()
+    identity = docker("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    for word in (name, identity, identity[:12], identity[:6]):
+        assert nsenter(word, "echo", "in").stdout == "in\n"
+
+
+def test_an_unknown_name_suggests_the_nearest(run: Run, nsenter: Call) -> None:
+    name = run()
+    refused(nsenter(name[:-1] + "x", "true"), "no such container", f"did you mean {name}?")
+    refused(nsenter("completely-different", "true"), "no such container", "docker ps")
+
+
+def test_a_name_is_never_a_path_of_the_api(run: Run, nsenter: Call) -> None:
+    name = run()
+    for word in (f"{name}/json?x=", f"../containers/{name}", "a b", "%2e%2e", "ä", "x\r\nHost: y"):
+        assert nsenter(word, "true").returncode == 125
+
+
+def test_one_that_has_ended_says_how(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run(command=("sh", "-c", "exit 3"))
+    docker("wait", name)
+    refused(nsenter(name, "true"), "is not running", "exited", "3", f"docker start {name}")
+
+
+def test_one_that_was_never_started_says_so(run: Run, docker: Call, nsenter: Call) -> None:
+    name = f"{run()}-created"
+    docker("create", "--name", name, "--network", "none", "nsenter-test-busybox", "true")
+    try:
+        refused(nsenter(name, "true"), "is not running", "created")
+    finally:
+        docker("rm", "-f", name)
+
+
+def test_a_restarting_one_says_so(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run("--restart", "always", command=("sh", "-c", "exit 3"))
+    wait_until(lambda: docker("inspect", "-f", "{{.State.Restarting}}", name).stdout.strip() == "true", "it restarts")
+    done = nsenter(name, "true")
+    assert done.returncode == 125
+    assert "restarting" in done.stderr or "not running" in done.stderr or "no longer exists" in done.stderr
+
+
+def test_a_paused_one_says_so_and_nothing_hangs(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run()
+    docker("pause", name)
+    try:
+        refused(nsenter(name, "true"), "paused", f"docker unpause {name}")
+        pid = docker("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+        refused(nsenter(f"pid:{pid}", "true"), "paused")
+    finally:
+        docker("unpause", name)
+    assert nsenter(name, "true").returncode == 0
+
+
+def test_an_ambiguous_prefix_is_the_engines_own_words(run: Run, docker: Call, nsenter: Call) -> None:
+    identities = [docker("inspect", "-f", "{{.Id}}", run()).stdout.strip() for _ in range(2)]
+    for _ in range(40):
+        shared = [first for first in identities if [each[0] for each in identities].count(first[0]) > 1]
+        if shared:
+            break
+        identities.append(docker("inspect", "-f", "{{.Id}}", run()).stdout.strip())
+    done = nsenter(shared[0][0], "true")
+    assert done.returncode == 125
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_an_engine_that_is_not_running(nsenter: Call, engine: Engine) -> None:
+    env = {**engine, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    refused(nsenter("web", "true", env=env), "cannot connect", "is it running?", "pid:N")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Listen on a unix socket and answer each request with these bytes, or never when there are none."""
+    listening: list[socket.socket] = []
+    kept: list[socket.socket] = []
+
+    def start(reply: bytes) -> str:
+        path = str(tmp_path / "engine.sock")
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(path)
+        server.listen()
+        listening.append(server)
+
+        def answer() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                if reply:
+                    client.recv(65536)
+                    client.sendall(reply)
+                    client.close()
+                else:
+                    kept.append(client)
+
+        threading.Thread(target=answer, daemon=True).start()
+        return f"unix://{path}"
+
+    yield start
+    for each in listening + kept:
+        each.close()
+
+
+def test_an_engine_that_hangs_is_given_up(serve: Serve, nsenter: Call, engine: Engine) -> None:
+    env = {**engine, "DOCKER_HOST": serve(b""), "DOCKER_NSENTER_TIMEOUT": "0.5"}
+    refused(nsenter("web", "true", env=env, timeout=20), "does not answer within 0.5 seconds")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nnot json",
+        b"HTTP/1.0 200 OK\r\n\r\n[]",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b'HTTP/1.0 200 OK\r\n\r\n{"Id": "x", "State": {"Pid": 1}}',
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * (17 << 20),
+        b"HTTP/1.0 500 Internal\r\n\r\n" + b'{"message": "the disk is full\\u001b[2J"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_reply_that_is_not_what_it_should_be(serve: Serve, nsenter: Call, engine: Engine, reply: bytes) -> None:
+    done = nsenter("web", "true", env={**engine, "DOCKER_HOST": serve(reply)})
+    refused(done)
+    assert "\x1b" not in done.stderr
+
+
+def test_a_pid_that_is_not_the_containers_is_never_entered(
+    serve: Serve, run: Run, docker: Call, nsenter: Call, engine: Engine
+) -> None:
+    """An engine in another pid namespace, or on another machine, names numbers that mean somebody else here."""
+    name = run()
+    inspected = docker("inspect", name).stdout
+    innocent = subprocess.Popen(["sleep", "1000"])
+    try:
+        pid = docker("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+        lie = inspected.strip()[1:-1].replace(f'"Pid": {pid}', f'"Pid": {innocent.pid}')
+        host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
+        refused(nsenter(name, "true", env={**engine, "DOCKER_HOST": host}), "is not the container's")
+    finally:
+        innocent.kill()
+        innocent.wait()
+
+
+def test_another_containers_process_is_never_entered(
+    serve: Serve, run: Run, docker: Call, nsenter: Call, engine: Engine
+) -> None:
+    name, other = run(), run()
+    pids = [docker("inspect", "-f", "{{.State.Pid}}", each).stdout.strip() for each in (name, other)]
+    lie = docker("inspect", name).stdout.strip()[1:-1].replace(f'"Pid": {pids[0]}', f'"Pid": {pids[1]}')
+    host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
+    refused(nsenter(name, "true", env={**engine, "DOCKER_HOST": host}), "is not the container's")
+
+
+def test_the_socket_of_somebody_else_says_who_may_use_it(serve: Serve, engine: Engine, tmp_path: Path) -> None:
+    host = serve(b"HTTP/1.0 200 OK\r\n\r\n{}")
+    os.chmod(host.removeprefix("unix://"), 0o660)
+    for directory in [tmp_path, *tmp_path.parents][:-1]:
+        directory.chmod(0o755 if directory != Path("/tmp") else 0o1777)
+    subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
+    words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "docker", "nsenter", "web"]
+    done = subprocess.run(words, capture_output=True, text=True, env={**engine, "DOCKER_HOST": host}, check=False)
+    refused(done, "permission denied", "group root", "sudo docker nsenter")
+
+
+def test_a_remote_engine_is_asked_through_the_sdk_and_its_pid_checked(nsenter: Call, engine: Engine) -> None:
+    env = {**engine, "DOCKER_HOST": "tcp://127.0.0.1:1"}
+    done = nsenter("web", "true", env=env, timeout=60)
+    refused(done, "tcp://127.0.0.1:1")
