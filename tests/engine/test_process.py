@@ -203,6 +203,7 @@ def test_stopping_the_plugin_stops_the_command(run: Run, docker: Call, engine: E
             return docker("top", name, "-eo", "pid,stat,args").stdout
 
         wait_until(lambda: any("T" in line.split()[1] for line in states().splitlines() if "9753" in line), "it stops")
+        wait_until(lambda: "State:\tT" in Path(f"/proc/{plugin}/status").read_text(), "the plugin stops too")
         os.kill(plugin, signal.SIGCONT)
         wait_until(
             lambda: all("T" not in line.split()[1] for line in states().splitlines() if "9753" in line), "it goes on"

@@ -231,7 +231,8 @@ class Supervisor:
             elif number == _signal.SIGTSTP:
                 self._stopping = True
                 self._send(_signal.SIGSTOP)
-                self._stop_self()
+                if not self._continued():
+                    self._stop_self()
             elif number == _signal.SIGCONT:
                 self._send(_signal.SIGCONT)
             elif number in FORWARDED:
@@ -239,6 +240,15 @@ class Supervisor:
                     self._end()
                 self._send(number)
         self._reap()
+
+    def _continued(self) -> bool:
+        """Tell whether SIGCONT came while we were about to stop: stopping now would be for ever."""
+        try:
+            numbers = posix.read(self._wakeup, 4096)
+        except BlockingIOError:
+            return False
+        posix.write(self._writer, numbers)  # for the next look
+        return _signal.SIGCONT in numbers
 
     def _send(self, number: int) -> None:
         """Signal the command's process group, which is its own session's; a zombie still keeps the number."""
