@@ -2,12 +2,12 @@
 
 import ast
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tomllib
 
 TOP = Path(__file__).resolve().parents[1]
 PACKAGE = TOP / "plugin/docker_nsenter"
