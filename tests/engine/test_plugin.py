@@ -140,6 +140,15 @@ def test_dry_run_enters_nothing(run: Run, docker: Call, nsenter: Call) -> None:
     assert docker("exec", name, "ls", "/tmp").stdout == ""
 
 
+def test_debug_names_every_step_and_nothing_else_changes(run: Run, docker: Call) -> None:
+    done = docker("-D", "nsenter", run(), "echo", "in")
+    assert done.stdout == "in\n"
+    lines = done.stderr.splitlines()
+    assert "docker nsenter: copy the container's seccomp filter" in lines
+    assert "docker nsenter: install: join the namespaces" in lines
+    assert lines[-1] == "docker nsenter: read back: the kernel confirms all of it"
+
+
 def test_without_root_one_sentence_and_one_hint(run: Run, engine: Engine) -> None:
     name = run()
     words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "docker", "nsenter", name, "true"]

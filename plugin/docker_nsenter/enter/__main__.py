@@ -8,7 +8,7 @@ from . import kernel, stdio, wire
 from .accept import accept
 from .entry import Entry
 from .files import read_all
-from .refusal import Refusal, printable
+from .refusal import Refusal, printable, say
 from .steps import PREPARE
 from .supervisor import Supervisor, exit_status
 
@@ -86,6 +86,8 @@ def enter(text: bytes, socket: int) -> int:
         raise Refusal("the plan is not JSON") from None
     entry = Entry(plan)
     for label, action in PREPARE:
+        if plan["debug"]:
+            say(label)
         try:
             action(entry)
         except OSError as problem:
@@ -95,14 +97,9 @@ def enter(text: bytes, socket: int) -> int:
 
 
 def _report(refusal: Refusal) -> int:
-    """Write the sentence and the hint to standard error; a closed one changes nothing."""
-    text = f"docker nsenter: {printable(refusal.sentence)}\n"
-    if refusal.hint:
-        text += f"hint: {printable(refusal.hint)}\n"
-    try:
-        posix.write(2, text.encode("utf-8", "replace"))
-    except OSError:
-        return refusal.status
+    """Write the sentence and the hint to standard error and return the status."""
+    hint = f"\nhint: {printable(refusal.hint)}" if refusal.hint else ""
+    say(printable(refusal.sentence) + hint)
     return refusal.status
 
 

@@ -1,5 +1,7 @@
 """Say why an entry does not happen: one sentence, perhaps a hint, an exit status."""
 
+import posix
+
 
 class Refusal(Exception):
     """End the entry before the command starts."""
@@ -15,3 +17,11 @@ def printable(text: str) -> str:
     """Replace what a hostile name could do to a terminal: control characters, and more than 400 characters."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
     return shown if len(shown) <= 400 else shown[:399] + "…"
+
+
+def say(text: str) -> None:
+    """Write a line to standard error; a closed one changes nothing."""
+    try:
+        posix.write(2, f"docker nsenter: {text}\n".encode("utf-8", "replace"))
+    except OSError:
+        return

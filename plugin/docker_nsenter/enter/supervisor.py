@@ -9,7 +9,7 @@ from time import monotonic
 from . import stdio
 from .child import ROLES, Channels, start
 from .entry import Entry
-from .refusal import Refusal, printable
+from .refusal import Refusal, printable, say
 from .terminal import Terminal
 from .verify import check
 
@@ -76,6 +76,8 @@ class Supervisor:
                     if self.entry.limits:
                         self.entry.limits.score(self.pid)
                     check(self.entry, self.pid)
+                    if self.entry.plan["debug"]:
+                        self._say_done()
                     channels.go()
                 else:
                     raise _failure(word, rest)
@@ -85,6 +87,13 @@ class Supervisor:
                 if pid:
                     _kill(pid)
             raise
+
+    def _say_done(self) -> None:
+        """Name the steps that the children took: with -D, once the kernel has confirmed them."""
+        for role, steps in ROLES.items():
+            for label, _ in steps:
+                say(f"{role}: {label}")
+        say("read back: the kernel confirms all of it")
 
     def _words(self, channels: Channels, deadline: float) -> "Iterator[tuple[str, str]]":
         """Yield the children's lines until they hang up, which execve does for the command."""
