@@ -220,7 +220,9 @@ def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
         reply = client._get(client._url(path.replace("{", "%7B")))
         return reply.status_code, reply.content
     except (DockerException, RequestException, OSError) as problem:
-        raise Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem}") from problem
+        # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
+        reason = str(problem).rpartition(": ")[2].strip("'\")( ")
+        raise Problem(f"cannot talk to the docker engine at {endpoint.host}: {reason}") from problem
 
 
 # --- the reply -------------------------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ def test_what_cannot_run_has_dockers_status_and_one_sentence(
     assert len(done.stderr.splitlines()) <= 2
 
 
+def test_a_missing_program_and_directory_are_named(run: Run, nsenter: Call) -> None:
+    name = run()
+    assert "cannot run sl: there is no such program" in nsenter(name, "sl").stderr
+    done = nsenter("-w", "/nope", name, "ls")
+    assert done.returncode == 125
+    assert "directory /nope: No such file or directory" in done.stderr
+
+
 def test_bytes_pass_untouched(run: Run, engine: Engine) -> None:
     data = os.urandom(3_000_000)
     words = ["docker", "nsenter", run(), "cat"]
@@ -145,7 +153,7 @@ def test_without_a_command_it_is_the_users_shell(run: Run, nsenter: Call) -> Non
 def test_a_container_without_a_shell_says_so(run: Run, nsenter: Call) -> None:
     done = nsenter(run(image=EMPTY, command=("/busybox", "sleep", "1000")))
     assert done.returncode == 127
-    assert len(done.stderr.splitlines()) <= 2
+    assert done.stderr == "docker nsenter: cannot run a shell: the container has none (no bash, ash or sh)\n"
 
 
 def test_a_container_of_one_file_is_entered(run: Run, nsenter: Call) -> None:

@@ -149,9 +149,10 @@ def _change_directory(entry: Entry) -> None:
     try:
         posix.chdir(command.encode(wanted))
         entry.arrived = True
-    except PermissionError:
-        if entry.dropped:
-            raise
+    except OSError as problem:
+        if isinstance(problem, PermissionError) and not entry.dropped:
+            return
+        raise Refusal(f"cannot change to the working directory {wanted}: {problem.strerror}") from None
 
 
 def _check_directory(entry: Entry) -> None:

@@ -21,6 +21,7 @@ FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
 CHUNK = 65536
+NOT_FOUND = 127
 
 
 class Supervisor:
@@ -80,7 +81,7 @@ class Supervisor:
                         self._say_done()
                     channels.go()
                 else:
-                    raise _failure(word, rest)
+                    raise self._failure(word, rest)
             self._executed(installer)
         except (Refusal, OSError):
             for pid in (installer, self.pid):
@@ -117,6 +118,30 @@ class Supervisor:
             for line in lines:
                 word, _, rest = line.decode("utf-8", "replace").partition(" ")
                 yield word, rest
+
+    def _failure(self, word: str, rest: str) -> Refusal:
+        """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
+        role, _, rest = rest.partition(" ")
+        number, _, detail = rest.partition(" ")
+        if word == "F" and role == "execve" and number.isdigit():
+            return self._not_run(int(number) % 256, detail.partition(" ")[2])
+        if role not in ROLES or not number.isdigit() or int(number) >= len(ROLES[role]):
+            return Refusal("the process that enters reported something that cannot be")
+        if word == "W":
+            return Refusal(printable(detail))
+        code, _, call = detail.partition(" ")
+        reason = posix.strerror(int(code)) if code.isdigit() else "unknown error"
+        return Refusal(f"cannot {ROLES[role][int(number)][0]}: {printable(call)}: {reason}")
+
+    def _not_run(self, status: int, reason: str) -> Refusal:
+        """Say which command could not be executed, and what that means to who typed it."""
+        plan = self.entry.plan
+        if not plan["command"] and not plan["shell"] and status == NOT_FOUND:
+            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", status=status)
+        name = printable((plan["command"] or [plan["shell"] or "the shell"])[0])
+        if status == NOT_FOUND and "/" not in name:
+            return Refusal(f"cannot run {name}: there is no such program on the PATH there", status=status)
+        return Refusal(f"cannot run {name}: {printable(reason)}", status=status)
 
     def _adopt(self, installer: int, pid: int, *, inside: bool) -> None:
         """Take over the command's process when the installer has ended, and put it into its v2 cgroup if need be."""
@@ -365,22 +390,6 @@ def _kill(pid: int) -> None:
         posix.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
         return
-
-
-def _failure(word: str, rest: str) -> Refusal:
-    """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
-    role, _, rest = rest.partition(" ")
-    number, _, detail = rest.partition(" ")
-    if word == "F" and role == "execve" and number.isdigit():
-        return Refusal(f"cannot run the command: {printable(detail.partition(' ')[2])}", status=int(number) % 256)
-    if role not in ROLES or not number.isdigit() or int(number) >= len(ROLES[role]):
-        return Refusal("the process that enters reported something that cannot be")
-    label = ROLES[role][int(number)][0]
-    if word == "W":
-        return Refusal(printable(detail))
-    code, _, call = detail.partition(" ")
-    reason = posix.strerror(int(code)) if code.isdigit() else "unknown error"
-    return Refusal(f"cannot {label}: {printable(call)}: {reason}")
 
 
 def exit_status(status: int) -> int:
