@@ -111,3 +111,18 @@ def test_after_a_failed_call_nothing_has_run(call: str, path: dict[str, set[int]
     status = Path(f"/proc/{target}/status").read_text()
     assert re.search(r"^State:\s+S", status, re.M)
     assert "TracerPid:\t0" in status
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("call", ["unshare", "open_tree", "move_mount", "mount", "setns"])
+def test_a_failed_private_mount_lets_nothing_run(call: str, target: int, tmp_path: Path) -> None:
+    """A command that would see the host's processes or interfaces as the container's must not start."""
+    outside = {"namespaces": ["net", "pid"], "mounts": ["proc", "sys"], "user": None, "directory": None}
+    control = run_plan(plan_for(target, "touch", str(tmp_path / "control"), **outside))
+    assert control.returncode == 0, control.stderr
+    marker = tmp_path / "marker"
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EPERM:when=1")
+    done = run_plan(plan_for(target, "touch", str(marker), **outside), before=inject)
+    assert done.returncode == 125, done
+    assert not marker.exists()
+    assert len(done.stderr.splitlines()) <= 2
