@@ -29,6 +29,7 @@ class Entry:
     bounding = permitted = ambient = 0
     no_new_privs = late_filters = arrived = dropped = False
     proc_tree = -1
+    copying: "tuple[int, int] | None" = None
 
     def __init__(self, plan: "Plan") -> None:
         """Begin an entry by an accepted Plan."""

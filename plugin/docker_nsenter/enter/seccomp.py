@@ -57,9 +57,14 @@ def wanted_filters(target: Target, policy: str) -> int:
 
 
 def copy(target: Target, count: int) -> list[Filter]:
-    """Copy the `count` oldest filters in a throwaway child, whose death detaches whatever happens."""
+    """Copy the `count` oldest filters."""
+    return finish(begin(target, count))
+
+
+def begin(target: Target, count: int) -> "tuple[int, int] | None":
+    """Start copying in a throwaway child, whose death detaches whatever happens; return (pipe, child)."""
     if not count:
-        return []
+        return None
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     child = posix.fork()
     if not child:
@@ -73,6 +78,14 @@ def copy(target: Target, count: int) -> list[Filter]:
         finally:
             posix._exit(status)
     posix.close(writer)
+    return reader, child
+
+
+def finish(begun: "tuple[int, int] | None") -> list[Filter]:
+    """Wait for the copies, oldest first; OSError as the kernel refused them."""
+    if begun is None:
+        return []
+    reader, child = begun
     try:
         return _collect(reader, child)
     finally:

@@ -41,10 +41,14 @@ def _open_cgroups(entry: Entry) -> None:
         raise Refusal("the container is paused: nothing in it can run", "docker unpause it first")
 
 
-def _copy_filters(entry: Entry) -> None:
+def _begin_copy(entry: Entry) -> None:
     count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
+    entry.copying = seccomp.begin(entry.target, count)
+
+
+def _finish_copy(entry: Entry) -> None:
     try:
-        entry.filters = seccomp.copy(entry.target, count)
+        entry.filters = seccomp.finish(entry.copying)
     except OSError as problem:
         raise seccomp.explain(problem) from problem
     forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
@@ -68,16 +72,14 @@ def _prepare_stdio(entry: Entry) -> None:
 
 
 PREPARE: "tuple[Step, ...]" = (
-    (
-        "pin the container's process",
-        _pin,
-    ),  # a pidfd: a reused PID or another kernel's is found out (docker's is a number)
+    ("pin the container's process", _pin),  # a pidfd: docker's number may be reused, or another kernel's
     ("choose the namespaces", _choose_namespaces),
-    ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
-    ("copy the container's seccomp filter", _copy_filters),  # needs our full power and the host's pid namespace
+    ("begin to copy the container's seccomp filter", _begin_copy),  # in a child, while the rest is prepared
+    ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
+    ("copy the container's seccomp filter", _finish_copy),  # needs our full power and the host's pid namespace
 )
 
 
