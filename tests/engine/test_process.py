@@ -188,6 +188,19 @@ def test_nothing_runs_on_when_the_client_is_killed(run: Run, docker: Call, engin
     wait_until(lambda: not any("sh -c sleep 8642" in line for line in processes(docker, name)), "the command ends", 15)
 
 
+def test_a_docker_without_a_plugin_socket_is_watched_itself(run: Run, docker: Call, engine: Engine) -> None:
+    """Before 25.0 the CLI gave its plugins no socket."""
+    name = run()
+    plugin = f"{engine['DOCKER_CONFIG']}/cli-plugins/docker-nsenter"
+    script = f"unset DOCKER_CLI_PLUGIN_SOCKET; '{plugin}' nsenter {name} sleep 7410; true"
+    env = {**engine, "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND": "docker"}
+    client = subprocess.Popen(["sh", "-c", script], env=env, stdin=subprocess.DEVNULL)
+    wait_until(lambda: any("sleep 7410" in line for line in processes(docker, name)), "the command runs")
+    client.kill()
+    client.wait()
+    wait_until(lambda: not any("sleep 7410" in line for line in processes(docker, name)), "the command ends", 15)
+
+
 def test_a_detached_command_runs_on(run: Run, docker: Call, nsenter: Call) -> None:
     name = run()
     done = nsenter("-d", name, "sh", "-c", "echo lost; sleep 7531")

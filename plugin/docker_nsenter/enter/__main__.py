@@ -59,10 +59,13 @@ def _planned(planner: int) -> int:
 def connect(name: str) -> int:
     """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
 
+    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended.
     Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
     """
     if not name:
         return -1
+    if name == "parent":
+        return kernel.pidfd_open(posix.getppid())
     connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.connect("\0" + name[1:] if name.startswith("@") else name)

@@ -307,7 +307,7 @@ class Supervisor:
         except BlockingIOError:
             return False
         except OSError as problem:
-            if problem.errno == errors.ECONNRESET:
+            if problem.errno in (errors.ECONNRESET, errors.EINVAL):  # EINVAL: a pidfd, readable because docker ended
                 return True
             raise
 

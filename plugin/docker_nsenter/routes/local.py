@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, ALL_SEALS = 1033, 0xF  # SEAL, SHRINK, GROW, WRITE
+PARENT = "parent"
 LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
 
@@ -52,6 +53,8 @@ def send(plan: "Plan", fd: int) -> None:
 def become(plan_fd: int, planner: int) -> "NoReturn":
     """Execute stage 2, which reads the Plan; `planner` is the child that sends it, or 0."""
     socket = os.environ.get("DOCKER_CLI_PLUGIN_SOCKET", "")
+    if not socket and os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"):
+        socket = PARENT  # a docker before 25.0 has no socket: watch the process itself
     arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY]
     try:
         os.execve(sealed_interpreter(), [*arguments, str(plan_fd), str(planner), socket], {"LC_CTYPE": "C.UTF-8"})
