@@ -63,6 +63,7 @@ def engine() -> Iterator[dict[str, str]]:
         yield environment
         if own:
             subprocess.run([TOP / "scripts/engine", "stop", own], check=True)
+            os.rmdir(own)
 
 
 @pytest.fixture
