@@ -1,6 +1,8 @@
 """Make a package installed by pip known to docker: `docker-nsenter install`."""
 
 import os
+import re
+import subprocess
 import sys
 
 from .docker_cli import config_directory
@@ -42,6 +44,7 @@ def write(directory: str, target: str) -> None:
         "@METADATA@": f"{package}/data/docker-cli-plugin-metadata",
         "@PYTHON@": sys.executable,
         "@LIBRARY@": os.path.dirname(package),
+        "@LOADER@": loader(sys.executable),
     }
     for mark, value in places.items():
         text = text.replace(f"'{mark}'", _shell_quote(value))
@@ -54,3 +57,22 @@ def write(directory: str, target: str) -> None:
 
 def _shell_quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def loader(python: str) -> str:
+    """Find the dynamic loader that can start an interpreter when it is named before it; '' where none can.
+
+    By its own file the start takes one copy of the interpreter more, which enter/seal.py explains.
+    """
+    with open(python, "rb") as file:
+        head = file.read(4096)
+    found = re.search(rb"/[\w./-]*/ld-linux[\w.-]*\.so\.\d+(?=\0)", head)
+    if not found:  # not an ELF file, or of another C library, whose loader is at work all the time
+        return ""
+    path = found[0].decode()
+    probe = [path, python, "-I", "-S", "-B", "-c", "import sys; print(sys.executable)"]
+    try:
+        done = subprocess.run(probe, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return path if done.returncode == 0 and done.stdout == f"{python}\n" else ""

@@ -4,7 +4,7 @@ import posix
 import sys
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from . import kernel, stdio, wire
+from . import kernel, seal, stdio, wire
 from .accept import accept
 from .entry import Entry
 from .files import read_all
@@ -12,15 +12,23 @@ from .refusal import Refusal, printable, say
 from .steps import PREPARE
 from .supervisor import Supervisor, exit_status
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 LARGEST_PLAN = 64 << 20
 
 
-def main() -> None:
+def main() -> "NoReturn":
     """Enter by the Plan in descriptor argv[1]; never return.
 
     argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is ''.
     """
-    plan_fd, planner, socket = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+
+
+def serve(plan_fd: int, planner: int, socket: str) -> "NoReturn":
+    """Enter by the Plan that can be read from a descriptor; never return."""
     status = 125
     try:
         _protect()
@@ -43,9 +51,11 @@ def main() -> None:
 
 
 def _protect() -> None:
-    """Be unreadable for others, keep nothing open across execve, and collect orphans of our own."""
+    """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     sys.excepthook = _unexpected
+    if not seal.sealed("self"):
+        seal.in_place()
     stdio.fill_standard()
     kernel.close_range(3, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
@@ -97,6 +107,11 @@ def enter(text: bytes, socket: int) -> int:
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
     return Supervisor(entry, socket).run()
+
+
+def end(sentence: str) -> "NoReturn":
+    """Refuse before anything was begun."""
+    posix._exit(_report(Refusal(sentence)))
 
 
 def _report(refusal: Refusal) -> int:

@@ -27,6 +27,7 @@ MACHINE = posix.uname().machine
 NUMBER = {
     name: row[MACHINE == "aarch64"]
     for name, row in {
+        "brk": (12, 214),
         "capset": (126, 91),
         "clone": (56, 220),
         "clone3": (435, 435),
@@ -36,9 +37,12 @@ NUMBER = {
         "fsopen": (430, 430),
         "fstatfs": (138, 44),
         "keyctl": (250, 219),
+        "mmap": (9, 222),
         "mount": (165, 40),
         "mount_setattr": (442, 442),
         "move_mount": (429, 429),
+        "mprotect": (10, 226),
+        "mremap": (25, 216),
         "open_tree": (428, 428),
         "openat2": (437, 437),
         "pidfd_open": (434, 434),
@@ -69,9 +73,11 @@ PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
+PR_SET_MM = 35
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
+PR_SET_MM_MAP = 14
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
@@ -140,6 +146,7 @@ class _Function(CFuncPtr):
 
 _libc = dlopen(None, 0)  # type: ignore[arg-type]  # None: what this process has loaded already
 _syscall = _Function(dlsym(_libc, "syscall"))
+_memcpy, _memset = _Function(dlsym(_libc, "memcpy")), _Function(dlsym(_libc, "memset"))
 
 
 def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
@@ -174,7 +181,27 @@ def bounding_has(capability: int) -> "bool | None":
         raise
 
 
-def capset(data: bytearray) -> int:  # noqa: D103 - the system calls are documented in section 2 of the manual
+def memory_copy(target: int, source: int, size: int) -> None:
+    """Copy memory by address."""
+    _memcpy(target, source, size, 0, 0, 0, 0)
+
+
+def memory_wipe(begin: int, size: int) -> None:
+    """Zero memory by address."""
+    _memset(begin, 0, size, 0, 0, 0, 0)
+
+
+def wipe(text: bytes) -> None:
+    """Zero the inside of a bytes object that nobody will look at again."""
+    if len(text) > 1:  # CPython shares the shorter ones, and lays out the text as the end of the object
+        memory_wipe(id(text) + bytes.__basicsize__ - 1, len(text))
+
+
+def brk(addr: int) -> int:
+    return _call("brk", addr)
+
+
+def capset(data: bytearray) -> int:
     return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
 
 
@@ -208,6 +235,10 @@ def keyctl(operation: int, argument: "bytes | int") -> int:
     return _call("keyctl", operation, argument)
 
 
+def mmap(addr: int, length: int, prot: int, flags: int, fd: int) -> int:
+    return _call("mmap", addr, length, prot, flags, fd)
+
+
 def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int) -> int:
     return _call("mount", source, target, filesystemtype, mountflags, 0)
 
@@ -219,6 +250,14 @@ def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int) -> int:
 
 def move_mount(from_dirfd: int, to_path: bytes) -> int:
     return _call("move_mount", from_dirfd, b"", AT_FDCWD, to_path, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def mprotect(addr: int, length: int, prot: int) -> int:
+    return _call("mprotect", addr, length, prot)
+
+
+def mremap(old_address: int, old_size: int, new_size: int, flags: int, new_address: int) -> int:
+    return _call("mremap", old_address, old_size, new_size, flags, new_address)
 
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:
@@ -240,6 +279,10 @@ def pidfd_send_signal(pidfd: int, sig: int) -> int:
 
 def prctl(option: int, *arguments: int) -> int:
     return _call("prctl", option, *arguments)
+
+
+def prctl_mm_map(prctl_mm_map: bytearray) -> int:
+    return _call("prctl", PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map, len(prctl_mm_map))
 
 
 def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray | int") -> int:

@@ -9,7 +9,7 @@ A row's label is its line in -D, and its "cannot …" when it fails.
 import posix
 import sys
 
-from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seccomp, stdio
+from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, stdio
 from .entry import Entry, resolve
 from .refusal import Refusal
 from .target import pin
@@ -93,6 +93,10 @@ def _set_label(entry: Entry) -> None:
 def _raise_limits(entry: Entry) -> None:
     if entry.limits:
         entry.limits.raise_hard()
+
+
+def _forget(_: Entry) -> None:
+    seal.forget()
 
 
 def _seal_importer(entry: Entry) -> None:
@@ -208,6 +212,7 @@ INSTALL: "tuple[Step, ...]" = (
     ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
+    ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
     ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
     ("join the namespaces", _join),
     ("find the container alive", _still_alive),

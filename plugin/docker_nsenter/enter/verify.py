@@ -8,6 +8,7 @@ import posix
 from .cgroups import parse
 from .files import read
 from .refusal import Refusal
+from .seal import sealed
 from .target import parse_status
 
 TYPE_CHECKING = False
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def check(entry: "Entry", pid: int) -> None:
     """Refuse when the kernel does not confirm every restriction of process `pid`."""
+    if not sealed(pid):
+        raise Refusal("the kernel does not confirm that the interpreter is sealed")
     status = parse_status(read(f"/proc/{pid}/status"))
     for field, wanted in expected(entry).items():
         if field in status and status[field][: len(wanted)] != wanted:

@@ -1,0 +1,135 @@
+"""Keep the host's interpreter out of the container's reach: /proc/PID/exe must lead to nothing that can be written.
+
+The command's process is for a moment this interpreter, seen by the container. Who may trace it can open its
+/proc/PID/exe, keep that, and write it when nothing executes it any more: the next entry would be his (CVE-2019-5736).
+"""
+
+import posix
+import sys
+from fcntl import fcntl
+
+from . import kernel
+from .files import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
+F_ADD_SEALS, F_GET_SEALS, ALL_SEALS = 1033, 1034, 0xF  # SEAL, SHRINK, GROW, WRITE
+PROT = {"r": 1, "w": 2, "x": 4}
+PROT_READ_WRITE = 3
+MAP_PRIVATE_ANONYMOUS = 0x22
+MREMAP_MAYMOVE_FIXED = 3
+ST_RDONLY = 1
+# A dynamic loader, or an interpreter that lives in a shared library: what lies idle while this module moves it.
+LARGEST = 1 << 20
+# /proc/self/stat's fields (proc(5)) in the order of struct prctl_mm_map; 0 stands for the break, which is not there
+STAT_FIELDS = (26, 27, 45, 46, 47, 0, 28, 48, 49, 50, 51)
+
+
+def sealed(pid: "int | str") -> bool:
+    """Tell whether what /proc/PID/exe leads to can't be written: sealed memory, or a read-only mount."""
+    exe = posix.open(f"/proc/{pid}/exe", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        if posix.fstatvfs(exe).f_flag & ST_RDONLY:
+            return True
+        return fcntl(exe, F_GET_SEALS) == ALL_SEALS
+    except OSError as problem:
+        if problem.errno == 22:  # EINVAL: an ordinary file
+            return False
+        raise
+    finally:
+        posix.close(exe)
+
+
+def in_place() -> None:
+    """Leave the file that this process was executed from, and let /proc/self/exe lead to an empty sealed memfd.
+
+    PR_SET_MM_MAP (Linux 3.18, CONFIG_CHECKPOINT_RESTORE) refuses while anything of the old file is still mapped, so
+    that is moved to anonymous memory first. The file must be small and its data must rest meanwhile: the dynamic loader
+    by which the launcher starts Python, or a Python whose code is a shared library. OSError for any other.
+    """
+    old = list(_mapped(posix.readlink("/proc/self/exe")))
+    if sum(end - begin for begin, end, _ in old) > LARGEST:
+        raise OSError(16, posix.strerror(16), "mremap")  # EBUSY
+    for begin, end, protection in old:
+        _move(begin, end - begin, protection)
+    empty = _memory()
+    fcntl(empty, F_ADD_SEALS, ALL_SEALS)
+    readable = posix.open(f"/proc/self/fd/{empty}", posix.O_RDONLY | posix.O_CLOEXEC)
+    posix.close(empty)  # a file that is open for writing can't be executed
+    try:
+        fields = read("/proc/self/stat").rpartition(b")")[2].split()
+        words = [int(fields[number - 3]) if number else kernel.brk(0) for number in STAT_FIELDS]
+        addresses = b"".join(word.to_bytes(8, "little") for word in words)
+        auxv = bytes(12)  # none: left as it is
+        kernel.prctl_mm_map(bytearray(addresses + auxv + readable.to_bytes(4, "little")))
+    finally:
+        posix.close(readable)
+
+
+def _mapped(path: str) -> "Iterator[tuple[int, int, int]]":
+    """Yield (begin, end, protection) of what is mapped of a file."""
+    for line in read("/proc/self/maps").splitlines():
+        words = line.split(None, 5)
+        if words[5:] == [path.encode()]:
+            begin, end = (int(word, 16) for word in words[0].split(b"-"))
+            yield begin, end, sum(PROT.get(letter, 0) for letter in words[1].decode())
+
+
+def _move(begin: int, size: int, protection: int) -> None:
+    """Put a copy in anonymous memory in the place of a mapping, in one system call: it may hold what is running."""
+    new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1)
+    kernel.memory_copy(new, begin, size)
+    kernel.mprotect(new, size, protection)
+    kernel.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)
+
+
+def copy() -> int:
+    """Open a sealed copy of this interpreter for execve, where it can't be sealed in place.
+
+    A memfd, behind which no file of the host stands; where vm.memfd_noexec forbids that, a detached read-only mount of
+    the file itself (open_tree, Linux 5.2; mount_setattr, 5.12).
+    """
+    try:
+        memory = _memory()
+    except PermissionError:
+        tree = kernel.open_tree(kernel.AT_FDCWD, sys.executable.encode(), kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
+        kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY)
+        return tree
+    source = posix.open(sys.executable, posix.O_RDONLY | posix.O_CLOEXEC)
+    size = posix.fstat(source).st_size
+    sent = 0
+    while sent < size:
+        sent += posix.sendfile(memory, source, sent, size - sent)
+    posix.close(source)
+    fcntl(memory, F_ADD_SEALS, ALL_SEALS)
+    return memory
+
+
+def _memory() -> int:
+    """Make an empty memfd that may be executed and sealed; PermissionError where vm.memfd_noexec forbids it."""
+    flags = MFD_CLOEXEC | MFD_ALLOW_SEALING
+    try:
+        memory = posix.memfd_create("docker-nsenter", flags | MFD_EXEC)
+    except OSError as problem:
+        if problem.errno != 22:  # EINVAL: kernels before 6.3 don't know MFD_EXEC, and allow execution
+            raise
+        memory = posix.memfd_create("docker-nsenter", flags)
+    posix.fchmod(memory, 0o555)
+    return memory
+
+
+def forget() -> None:
+    """Wipe the caller's environment and words from this process's memory: the command's process begins as a copy.
+
+    /proc/PID/environ and /proc/PID/cmdline show what the kernel put on the stack; Python keeps bytes of its own.
+    """
+    fields = read("/proc/self/stat").rpartition(b")")[2].split()
+    begin, end = int(fields[48 - 3]), int(fields[51 - 3])  # from arg_start to env_end
+    kernel.memory_wipe(begin, end - begin)
+    for name, value in posix.environ.items():
+        kernel.wipe(name)
+        kernel.wipe(value)
+    posix.environ.clear()

@@ -1,0 +1,47 @@
+"""Become stage 2 at once, in this very interpreter, while a child of it asks the engine and plans."""
+
+import posix
+import sys
+
+from ..enter import __main__ as stage2
+from ..enter import seal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
+PARENT = "parent"
+STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
+
+
+def become(plan_fd: int, planner: int) -> "NoReturn":
+    """Be stage 2, which reads the Plan; `planner` is the child that sends it, or 0.
+
+    Sealing in place saves a second start of Python. Where it can't be, a sealed copy of the interpreter is executed.
+    """
+    socket = docker_socket()
+    try:
+        seal.in_place()
+    except OSError:
+        execute(plan_fd, planner, socket)
+    stage2.serve(plan_fd, planner, socket)
+
+
+def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":
+    """Execute stage 2 in a sealed copy of the interpreter."""
+    posix.set_inheritable(plan_fd, True)
+    arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY]
+    try:
+        posix.execve(seal.copy(), [*arguments, str(plan_fd), str(planner), socket], {"LC_CTYPE": "C.UTF-8"})
+    except OSError as problem:
+        stage2.end(f"cannot start the sealed interpreter: {problem.strerror}")
+
+
+def docker_socket() -> str:
+    """Name what tells that docker is gone: its socket for plugins, or itself when it is too old for one (25.0)."""
+    socket = posix.environ.get(b"DOCKER_CLI_PLUGIN_SOCKET", b"")
+    if not socket and b"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND" in posix.environ:
+        return PARENT
+    return socket.decode("utf-8", "surrogateescape")

@@ -1,0 +1,182 @@
+"""Stage 1, what should happen: read the line, ask the engine, plan; then explain, or let stage 2 make it so."""
+
+import os
+import sys
+
+from .errors import Problem, report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from . import docker_cli, engine
+    from .enter.accept import Plan
+    from .request import Request
+
+NAME = "nsenter"
+
+
+def main() -> "NoReturn":
+    """Do what sys.argv says, as docker or a person wrote it; never return."""
+    _end(lambda: run(sys.argv[1:]))
+
+
+def plan_for(writer: int) -> "NoReturn":
+    """Plan what sys.argv says and send that to the stage 2 that has been started ahead; never return."""
+    _end(lambda: _send_plan(writer))
+
+
+def _send_plan(writer: int) -> int:
+    from .routes import local
+
+    local.send(plan_of(sys.argv[1:]), writer)
+    return 0
+
+
+def _end(act: "Callable[[], int]") -> "NoReturn":
+    """Act, word what goes wrong, and end with the status."""
+    sys.excepthook = _unexpected
+    try:
+        status = act()
+        sys.stdout.flush()
+    except Problem as problem:
+        status = report(problem)
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = 141
+    # Not sys.exit: finalisation costs a millisecond, and a failing flush would turn the status into 120.
+    os._exit(status)
+
+
+def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
+    """Report a defect of ours in one sentence; `docker -D nsenter` shows where."""
+    if {"-D", "--debug"} & set(sys.argv):
+        sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
+    os._exit(
+        report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it"))
+    )
+
+
+def plan_of(argv: list[str]) -> "Plan":
+    """Read the line, ask the engine and plan: all that stage 1 is for."""
+    from . import docker_cli
+    from .plan import make_plan
+
+    options, _, rest = docker_cli.split(argv)
+    request = read_request(rest)
+    assert request is not None  # the line does not ask for help
+    request.debug = options.debug
+    container = look_up(request, options)
+    return make_plan(request, container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1))
+
+
+def run(argv: list[str]) -> int:
+    """Read the words and act; return the exit status of what does not enter."""
+    if argv[:1] == ["install"]:
+        from . import install
+
+        return install.main(argv[1:])
+    from . import docker_cli
+
+    options, command, rest = docker_cli.split(argv)
+    if command == "help" or options.help or options.version or not argv:
+        return show_help()
+    if command != NAME:
+        raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
+    request = read_request(rest)
+    if request is None:
+        return show_help()
+    request.debug = options.debug
+    return act(request, options)
+
+
+def read_request(words: list[str]) -> "Request | None":
+    """Read the words behind `nsenter`: by the table where that is enough, else by typer; None when help is wanted."""
+    from .request import Request, parse
+
+    plain = parse(words)
+    if plain is not None:
+        return Request(*plain)
+    add_packages()
+    from . import cli
+
+    try:
+        return cli.request_of(words)
+    except cli.HelpWanted:
+        return None
+
+
+def show_help() -> int:
+    """Print the help, which needs no engine."""
+    add_packages()
+    from . import cli
+
+    sys.stdout.write(cli.help_text())
+    return 0
+
+
+def add_packages() -> None:
+    """Let docker, typer and rich be found: -S leaves the private venv's packages out until they are needed."""
+    base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    for place in (f"{base}/venv/lib/{version}/site-packages", f"{base}/.venv/lib/{version}/site-packages"):
+        if os.path.isdir(place) and place not in sys.path:
+            sys.path.append(place)
+
+
+def act(request: "Request", options: "docker_cli.Globals") -> int:
+    """Look the container up, plan, and explain or enter."""
+    from .plan import make_plan
+
+    if not sys.platform.startswith("linux"):
+        raise Problem(
+            "entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere"
+        )
+    container = look_up(request, options)
+    tty = os.isatty(0), os.isatty(1)
+    plan = make_plan(request, container, environ=callers_environment(), stdin_tty=tty[0], stdout_tty=tty[1])
+    if request.dry_run:
+        return explain(request, plan)
+    from .routes import local
+
+    return local.enter(plan)
+
+
+def callers_environment() -> dict[str, str]:
+    """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
+    environ = dict(os.environ)
+    if "LC_CTYPE" in environ:
+        with open("/proc/self/environ", "rb") as file:
+            if b"\0LC_CTYPE=" not in b"\0" + file.read():
+                del environ["LC_CTYPE"]
+    return environ
+
+
+def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Container":
+    """Ask the engine, or take pid:N at its word."""
+    from . import docker_cli, engine
+
+    word = request.container
+    if word.startswith("pid:"):
+        return engine.process(word)
+    endpoint = docker_cli.endpoint(options, os.environ)
+    if not engine.is_local(endpoint):
+        add_packages()  # the docker SDK speaks TCP, TLS and ssh
+    return engine.find(endpoint, word)
+
+
+def explain(request: "Request", plan: "Plan") -> int:
+    """Print the Plan and enter nothing."""
+    if request.format == "json":
+        from .enter.wire import dumps
+
+        sys.stdout.write(dumps(plan) + "\n")
+        return 0
+    add_packages()
+    from . import describe
+    from .routes.local import survey
+
+    describe.show(plan, survey(plan))
+    return 0
