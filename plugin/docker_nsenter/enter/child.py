@@ -12,14 +12,14 @@ from select import poll
 from . import command, kernel
 from .entry import Entry
 from .refusal import Refusal
-from .steps import COMMAND, INSTALL
+from .steps import COMMAND, INSTALL, LAST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .steps import Step
 
 SIGCHLD = 17
-ROLES: "dict[str, tuple[Step, ...]]" = {"install": INSTALL, "command": COMMAND}
+ROLES: "dict[str, tuple[Step, ...]]" = {"install": INSTALL, "command": COMMAND, "last": LAST}
 
 
 class Channels:
@@ -126,11 +126,11 @@ def _install(entry: Entry, channels: Channels) -> None:
 
 def _command(entry: Entry, channels: Channels) -> None:
     """Be the command's process: the last steps, the go, execve."""
-    channels.wait()  # until the installer is gone: the death signal below is that of the parent of that moment
-    if not entry.plan["detach"]:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, SIGKILL)  # kill -9 of the plugin must not leave the command behind
-        channels.check()
     _run("command", entry, channels)
+    channels.wait()  # until the installer is gone
+    _run("last", entry, channels)
+    if not entry.plan["detach"]:
+        channels.check()
     channels.say("R")
     channels.wait()
     plan = entry.plan

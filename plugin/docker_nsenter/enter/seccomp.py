@@ -58,7 +58,12 @@ def wanted_filters(target: Target, policy: str) -> int:
 
 def copy(target: Target, count: int) -> list[Filter]:
     """Copy the `count` oldest filters."""
-    return finish(begin(target, count))
+    begun = begin(target, count)
+    try:
+        return finish(begun)
+    finally:
+        if begun:
+            posix.waitpid(begun[1], 0)
 
 
 def begin(target: Target, count: int) -> "tuple[int, int] | None":
@@ -76,13 +81,14 @@ def begin(target: Target, count: int) -> "tuple[int, int] | None":
         except OSError as problem:
             _write_all(writer, f"E{problem.errno}".encode())
         finally:
+            posix.close(writer)  # the reader need not wait for the end, which takes longer than the copy
             posix._exit(status)
     posix.close(writer)
     return reader, child
 
 
 def finish(begun: "tuple[int, int] | None") -> list[Filter]:
-    """Wait for the copies, oldest first; OSError as the kernel refused them."""
+    """Wait for the copies, oldest first; OSError as the kernel refused them. The child is still to be reaped."""
     if begun is None:
         return []
     reader, child = begun
@@ -90,7 +96,6 @@ def finish(begun: "tuple[int, int] | None") -> list[Filter]:
         return _collect(reader, child)
     finally:
         posix.close(reader)
-        posix.waitpid(child, 0)
 
 
 def _collect(reader: int, child: int) -> list[Filter]:

@@ -8,6 +8,7 @@ A row's label is its line in -D, and its "cannot …" when it fails.
 
 import posix
 import sys
+from _signal import SIGKILL
 
 from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, stdio
 from .entry import Entry, resolve
@@ -46,6 +47,10 @@ def _begin_copy(entry: Entry) -> None:
     entry.copying = seccomp.begin(entry.target, count)
 
 
+def _forget(_: Entry) -> None:
+    seal.forget()
+
+
 def _finish_copy(entry: Entry) -> None:
     try:
         entry.filters = seccomp.finish(entry.copying)
@@ -79,6 +84,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
+    ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
     ("copy the container's seccomp filter", _finish_copy),  # needs our full power and the host's pid namespace
 )
 
@@ -93,10 +99,6 @@ def _set_label(entry: Entry) -> None:
 def _raise_limits(entry: Entry) -> None:
     if entry.limits:
         entry.limits.raise_hard()
-
-
-def _forget(_: Entry) -> None:
-    seal.forget()
 
 
 def _seal_importer(entry: Entry) -> None:
@@ -212,7 +214,6 @@ INSTALL: "tuple[Step, ...]" = (
     ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
-    ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
     ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
     ("join the namespaces", _join),
     ("find the container alive", _still_alive),
@@ -248,6 +249,12 @@ def _own_session(entry: Entry) -> None:
         stdio.control_terminal()
 
 
+def _die_together(entry: Entry) -> None:
+    """Set the death signal: kill -9 of the plugin must not leave the command behind."""
+    if not entry.plan["detach"]:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, SIGKILL)
+
+
 def _install_late(entry: Entry) -> None:
     """Install last, as runc does, what needs no capability or would forbid the fork."""
     if entry.filters and entry.late_filters:
@@ -258,5 +265,9 @@ COMMAND: "tuple[Step, ...]" = (
     ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
     ("begin a session", _own_session),
     ("take on the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
+)
+# When the installer is gone: the death signal is that of the parent of the moment
+LAST: "tuple[Step, ...]" = (
+    ("end with the plugin", _die_together),
     ("install the container's seccomp filter", _install_late),
 )
