@@ -52,6 +52,8 @@ NUMBER = {
         "ptrace": (101, 117),
         "seccomp": (317, 277),
         "setns": (308, 268),
+        "splice": (275, 76),
+        "tee": (276, 77),
         "unshare": (272, 97),
     }.items()
 }
@@ -106,6 +108,7 @@ PTRACE_SECCOMP_GET_FILTER = 0x420C
 PTRACE_SECCOMP_GET_METADATA = 0x420D
 NT_PRSTATUS = 1
 SECCOMP_SET_MODE_FILTER = 1
+SPLICE_F_NONBLOCK = 2
 
 # asm-generic/resource.h: the rows of /proc/PID/limits
 RLIMITS = {
@@ -159,9 +162,11 @@ def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
         buffer = argument if isinstance(argument, bytearray) else bytearray(argument + b"\0")
         memory.append((_Char * len(buffer)).from_buffer(buffer))
         words.append(addressof(memory[-1]))
-    result = int(_syscall(NUMBER[name], *words, *(0,) * (6 - len(words))))
-    if result == -1:
+    words += (0,) * (6 - len(words))
+    while (result := int(_syscall(NUMBER[name], *words))) == -1:
         errno = get_errno()
+        if errno == 4:  # EINTR: the signal is noted, and the call goes on as Python's own do (PEP 475)
+            continue
         raise OSError(errno, posix.strerror(errno), name)
     return result
 
@@ -299,6 +304,14 @@ def seccomp(operation: int, flags: int, args: bytearray) -> int:
 
 def setns(fd: int, nstype: int) -> int:
     return _call("setns", fd, nstype)
+
+
+def splice(fd_in: int, fd_out: int, size: int, flags: int) -> int:
+    return _call("splice", fd_in, 0, fd_out, 0, size, flags)
+
+
+def tee(fd_in: int, fd_out: int, length: int, flags: int) -> int:
+    return _call("tee", fd_in, fd_out, length, flags)
 
 
 def unshare(flags: int) -> int:

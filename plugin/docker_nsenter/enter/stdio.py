@@ -1,8 +1,8 @@
-"""Decide what the command gets as standard input, output and error: never the caller's own terminal or file.
+"""Decide what the command gets as standard input, output and error: never a descriptor of the caller's.
 
 Through an inherited terminal the command could push input into the caller's shell (TIOCSTI, CVE-2016-10124), through a
-file reopen it on the host. Anonymous pipes and sockets name nothing on the host and are handed on untouched; a terminal
-becomes a pty of the container's own devpts; everything else is pumped through a pipe.
+file reopen it on the host, through a pipe write what the caller's shell reads next. A terminal becomes a pty of the
+container's own devpts; everything else a pipe of ours.
 """
 
 import fcntl
@@ -12,22 +12,11 @@ import termios
 
 from . import kernel
 from .mounts import private_null
+from .pumps import Outward, Pump, Typed, inward
 from .refusal import Refusal
 
-PIPEFS_MAGIC = 0x50495045
 PTMX_DEVICE = 0x502  # character device 5:2
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
-
-
-class Pump:
-    """Move bytes from one descriptor to another; `inward` ones must never block us."""
-
-    def __init__(self, source: int, sink: int, *, inward: bool) -> None:
-        """Pump `source` to `sink`; for inward ones `pending` holds what the command has not taken yet."""
-        self.source = source
-        self.sink = sink
-        self.inward = inward
-        self.pending = b""
 
 
 class Stdio:
@@ -76,22 +65,16 @@ def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int) -> Stdio:
             return io
         posix.set_blocking(io.master, False)
         if stdin:
-            io.pumps.append(Pump(0, io.master, inward=True))
-        io.pumps.append(Pump(io.master, 1, inward=False))
+            io.pumps.append(Typed(0, io.master, -1))
+        io.pumps.append(Outward(io.master, 1, -1))
         if not posix.isatty(2):
             io.inner[2] = _outward(io, 2)
         return io
     io.inner[0] = _inward(io) if stdin else _end_of_file()
     io.inner[1] = _outward(io, 1)
-    same = not _harmless(1) and posix.fstat(1)[:3] == posix.fstat(2)[:3]
+    same = posix.fstat(1)[:3] == posix.fstat(2)[:3]
     io.inner[2] = io.inner[1] if same else _outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
     return io
-
-
-def _harmless(fd: int) -> bool:
-    """Tell whether a descriptor of the caller's can be handed on: an anonymous pipe or a socket."""
-    mode = posix.fstat(fd).st_mode
-    return stat.S_ISSOCK(mode) or (stat.S_ISFIFO(mode) and kernel.fstatfs_type(fd) == PIPEFS_MAGIC)
 
 
 def _end_of_file() -> int:
@@ -101,20 +84,16 @@ def _end_of_file() -> int:
 
 
 def _inward(io: Stdio) -> int:
-    if _harmless(0):
-        return 0
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(writer, False)
-    io.pumps.append(Pump(0, writer, inward=True))
+    io.pumps.append(inward(0, reader, writer))
     return int(reader)
 
 
 def _outward(io: Stdio, fd: int) -> int:
-    if _harmless(fd):
-        return fd
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(reader, False)
-    io.pumps.append(Pump(reader, fd, inward=False))
+    io.pumps.append(Outward(reader, fd, reader))
     return int(writer)
 
 

@@ -3,10 +3,10 @@
 import _signal
 import errno as errors
 import posix
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from select import POLLIN, poll
 from time import monotonic
 
-from . import stdio
+from . import pumps, stdio
 from .child import ROLES, Channels, start
 from .entry import Entry
 from .refusal import Refusal, printable, say
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
-CHUNK = 65536
 NOT_FOUND = 127
 
 
@@ -177,83 +176,36 @@ class Supervisor:
             if self.deadline and monotonic() >= self.deadline:
                 self._send(_signal.SIGKILL)
                 self.deadline = 0.0
-            for pump in list(self.entry.io.pumps):
-                self._carry(pump, ready)
+            for pump in self.entry.io.pumps:
+                if pump.active and pumps.ready(pump, ready) and not pump.carry():
+                    self._finish(pump)
             if self.status is not None:
                 break
-        self._drain()
+        for pump in self.entry.io.pumps:
+            pump.end()
 
     def _interests(self) -> dict[int, int]:
-        """Say what to wait for; a pump whose sink is full waits for that alone."""
+        """Say what to wait for."""
         wanted = {self._wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
         for pump in self.entry.io.pumps:
-            fd, mask = (pump.sink, POLLOUT) if pump.pending else (pump.source, POLLIN)
-            wanted[fd] = wanted.get(fd, 0) | mask
+            if pump.active:
+                fd, mask = pump.interest()
+                wanted[fd] = wanted.get(fd, 0) | mask
         return wanted
 
     def _timeout(self) -> "int | None":
         return max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None
 
-    def _carry(self, pump: stdio.Pump, ready: dict[int, int]) -> None:
-        """Move one chunk, or end a pump whose source has ended."""
-        if pump.pending:
-            if ready.get(pump.sink, 0) & (POLLOUT | POLLERR | POLLHUP):
-                self._push(pump)
-            return
-        if not ready.get(pump.source, 0) & (POLLIN | POLLHUP | POLLERR):
-            return
-        data = _receive(pump.source)
-        if data is None:
-            return
-        if pump.inward:
-            pump.pending = data
-            if data:
-                self._push(pump)
-            else:
-                self._finish_inward(pump)
-        elif not data or not _deliver(pump.sink, data):
-            self._remove(pump)
-
-    def _push(self, pump: stdio.Pump) -> None:
-        """Write as much of the pending bytes as the command takes now."""
-        try:
-            pump.pending = pump.pending[posix.write(pump.sink, pump.pending) :]
-        except BlockingIOError:
-            return
-        except OSError as problem:
-            if problem.errno not in (errors.EPIPE, errors.EIO):
-                raise
-            pump.pending = b""
-            self._remove(pump)
-
-    def _finish_inward(self, pump: stdio.Pump) -> None:
-        """Pass end-of-file on: to a pty as the key for it, else by closing the pipe."""
+    def _finish(self, pump: pumps.Pump) -> None:
+        """Pass the end of a stream on: to a pty as the key for it, else by closing our pipe."""
+        pump.close()
         if pump.sink == self.entry.io.master:
-            pump.source = -1
-            self.entry.io.pumps.remove(pump)
-            if not posix.isatty(0):
-                _deliver(pump.sink, b"\x04")
-            else:
+            if posix.isatty(0):
                 self._end()  # the terminal has hung up
-            return
-        self._remove(pump)
-
-    def _remove(self, pump: stdio.Pump) -> None:
-        """Forget a pump; our end of a pipe is closed, so that the command learns of it."""
-        self.entry.io.pumps.remove(pump)
-        ours = pump.sink if pump.inward else pump.source
-        if ours not in (-1, 0, 1, 2, self.entry.io.master):
-            posix.close(ours)
-
-    def _drain(self) -> None:
-        """Carry what the command wrote before it ended; what its background children keep open is not waited for."""
-        for pump in self.entry.io.pumps:
-            while not pump.inward:
-                data = _receive(pump.source)
-                if not data or not _deliver(pump.sink, data):
-                    break
+            else:
+                pumps.deliver(pump.sink, b"\x04")
 
     # --- signals, stops, the end -----------------------------------------------------------------------------------
 
@@ -353,34 +305,6 @@ class Supervisor:
 
 def _noted(number: int, frame: object) -> None:
     """Do nothing: the wake-up descriptor carries the number."""
-
-
-def _receive(fd: int) -> "bytes | None":
-    """Read a chunk: b'' at the end (EIO: the last slave of a pty closed), None when there is nothing now."""
-    try:
-        return posix.read(fd, CHUNK)
-    except BlockingIOError:
-        return None
-    except OSError as problem:
-        if problem.errno == errors.EIO:
-            return b""
-        raise
-
-
-def _deliver(fd: int, data: bytes) -> bool:
-    """Write all of it; False when nobody reads any more."""
-    while data:
-        try:
-            data = data[posix.write(fd, data) :]
-        except BlockingIOError:  # the caller's own descriptor is non-blocking
-            waiting = poll()
-            waiting.register(fd, POLLOUT)
-            waiting.poll()
-        except OSError as problem:
-            if problem.errno in (errors.EPIPE, errors.EIO):
-                return False
-            raise
-    return True
 
 
 def _kill(pid: int) -> None:
