@@ -14,8 +14,8 @@ import pytest
 LIBRARY = Path(__file__).resolve().parents[2] / "plugin"
 sys.path.insert(0, str(LIBRARY))
 
+from docker_nsenter.enter.seal import START  # noqa: E402
 from docker_nsenter.install import loader  # noqa: E402
-from docker_nsenter.routes.ahead import STAGE_2  # noqa: E402
 
 Plan = dict[str, Any]
 # As scripts/install has the launcher start it: by the loader, where that is what can be sealed in place
@@ -101,7 +101,7 @@ def run_plan(plan: object, *, before: tuple[str, ...] = (), **options: Any) -> s
     fd = os.memfd_create("plan", 0)
     os.write(fd, json.dumps(plan).encode())
     os.lseek(fd, 0, os.SEEK_SET)
-    python = [*PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, str(LIBRARY), str(fd), "0", ""]
+    python = [*PYTHON, *START, str(fd), "0", ""]
     options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
     try:
         return subprocess.run([*before, *python], pass_fds=[fd], check=False, **options)

@@ -4,7 +4,7 @@ import posix
 import sys
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from . import kernel, seal, stdio, wire
+from . import kernel, seal, shelter, stdio, wire
 from .accept import accept
 from .entry import Entry
 from .files import read_all
@@ -22,12 +22,13 @@ LARGEST_PLAN = 64 << 20
 def main() -> "NoReturn":
     """Enter by the Plan in descriptor argv[1]; never return.
 
-    argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is ''.
+    argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is '';
+    argv[4] is the host's mount namespace when this is the second start, in a shelter.
     """
-    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))
 
 
-def serve(plan_fd: int, planner: int, socket: str) -> "NoReturn":
+def serve(plan_fd: int, planner: int, socket: str, home: int = -1) -> "NoReturn":
     """Enter by the Plan that can be read from a descriptor; never return."""
     status = 125
     try:
@@ -35,7 +36,7 @@ def serve(plan_fd: int, planner: int, socket: str) -> "NoReturn":
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
         failed = _planned(planner)
-        status = failed or enter(text, connect(socket))
+        status = failed or enter(text, socket, home)
     except Refusal as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -91,13 +92,15 @@ def _unexpected(kind: type, value: object, trace: object) -> None:
     posix._exit(125)
 
 
-def enter(text: bytes, socket: int) -> int:
+def enter(text: bytes, socket: str, home: int) -> int:
     """Accept the Plan, prepare, run; return the command's exit status."""
     try:
         plan = accept(wire.loads(text))
     except ValueError:
         raise Refusal("the plan is not JSON") from None
-    entry = Entry(plan)
+    entry = Entry(plan, home)
+    entry.start_again = lambda: shelter.start_again(text, socket)
+    client = connect(socket)
     for label, action in PREPARE:
         if plan["debug"]:
             say(label)
@@ -106,7 +109,7 @@ def enter(text: bytes, socket: int) -> int:
         except OSError as problem:
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
-    return Supervisor(entry, socket).run()
+    return Supervisor(entry, client).run()
 
 
 def end(sentence: str) -> "NoReturn":

@@ -12,6 +12,8 @@ from .target import Target, parse_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .accept import Plan
 
 UNMAPPED = (1 << 32) - 1
@@ -31,9 +33,12 @@ class Entry:
     proc_tree = -1
     copying: "tuple[int, int] | None" = None
 
-    def __init__(self, plan: "Plan") -> None:
-        """Begin an entry by an accepted Plan."""
+    start_again: "Callable[[], object]"  # in a shelter (shelter.py)
+
+    def __init__(self, plan: "Plan", home: int = -1) -> None:
+        """Begin an entry by an accepted Plan; `home` is the host's mount namespace where ours is a shelter."""
         self.plan = plan
+        self.home = home
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
         self.opened: dict[str, int] = {}
@@ -41,6 +46,8 @@ class Entry:
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))
         self.own = {name: namespaces.ours(name) for name in self.all_namespaces()}
+        if home >= 0:
+            self.own["mnt"] = posix.readlink(f"/proc/self/fd/{home}")
 
     def all_namespaces(self) -> list[str]:
         """List the kinds of namespace that this kernel has."""

@@ -90,6 +90,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE, MS_RDONLY = 2, 4, 8, 0x4000,
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
 AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
 AT_FDCWD = -100
 MOUNT_ATTR_RDONLY = 1
 FSCONFIG_CMD_CREATE = 6
@@ -248,8 +249,8 @@ def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int) 
     return _call("mount", source, target, filesystemtype, mountflags, 0)
 
 
-def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int) -> int:
-    attr = bytearray(attr_set.to_bytes(8, "little") + bytes(24))
+def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int, attr_clr: int) -> int:
+    attr = bytearray(attr_set.to_bytes(8, "little") + attr_clr.to_bytes(8, "little") + bytes(16))
     return _call("mount_setattr", dirfd, path, flags, attr, len(attr))
 
 

@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
+STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
+START = ("-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY)  # the interpreter's words for another start
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, F_GET_SEALS, ALL_SEALS = 1033, 1034, 0xF  # SEAL, SHRINK, GROW, WRITE
 PROT = {"r": 1, "w": 2, "x": 4}
@@ -29,18 +32,23 @@ STAT_FIELDS = (26, 27, 45, 46, 47, 0, 28, 48, 49, 50, 51)
 
 
 def sealed(pid: "int | str") -> bool:
-    """Tell whether what /proc/PID/exe leads to can't be written: sealed memory, or a read-only mount."""
-    exe = posix.open(f"/proc/{pid}/exe", posix.O_RDONLY | posix.O_CLOEXEC)
+    """Tell whether what /proc/PID/exe leads to can't be written."""
+    return unwritable(f"/proc/{pid}/exe")
+
+
+def unwritable(path: str) -> bool:
+    """Tell whether a link of /proc leads to sealed memory, or into a read-only mount."""
+    file = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        if posix.fstatvfs(exe).f_flag & ST_RDONLY:
+        if posix.fstatvfs(file).f_flag & ST_RDONLY:
             return True
-        return fcntl(exe, F_GET_SEALS) == ALL_SEALS
+        return fcntl(file, F_GET_SEALS) == ALL_SEALS
     except OSError as problem:
         if problem.errno == 22:  # EINVAL: an ordinary file
             return False
         raise
     finally:
-        posix.close(exe)
+        posix.close(file)
 
 
 def in_place() -> None:
@@ -96,7 +104,7 @@ def copy() -> int:
         memory = _memory()
     except PermissionError:
         tree = kernel.open_tree(kernel.AT_FDCWD, sys.executable.encode(), kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
-        kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY)
+        kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY, 0)
         return tree
     source = posix.open(sys.executable, posix.O_RDONLY | posix.O_CLOEXEC)
     size = posix.fstat(source).st_size

@@ -10,7 +10,7 @@ import posix
 import sys
 from _signal import SIGKILL
 
-from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, stdio
+from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, shelter, stdio
 from .entry import Entry, resolve
 from .refusal import Refusal
 from .target import pin
@@ -33,6 +33,11 @@ def _pin(entry: Entry) -> None:
 def _choose_namespaces(entry: Entry) -> None:
     entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"])
     entry.opened = namespaces.open_files(entry.target, entry.joined)
+
+
+def _shelter(entry: Entry) -> None:
+    if entry.home < 0 and shelter.needed(entry.target.status["CapBnd"][0], entry.joined):
+        entry.start_again()
 
 
 def _open_cgroups(entry: Entry) -> None:
@@ -79,6 +84,7 @@ def _prepare_stdio(entry: Entry) -> None:
 PREPARE: "tuple[Step, ...]" = (
     ("pin the container's process", _pin),  # a pidfd: docker's number may be reused, or another kernel's
     ("choose the namespaces", _choose_namespaces),
+    ("shelter the host's files", _shelter),  # from containers that may open what a process has mapped
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("begin to copy the container's seccomp filter", _begin_copy),  # in a child, while the rest is prepared
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
@@ -114,6 +120,8 @@ def _clone_proc(entry: Entry) -> None:
 
 
 def _join(entry: Entry) -> None:
+    if entry.home >= 0 and "mnt" not in entry.joined:
+        shelter.leave(entry.home)
     namespaces.join(entry.target, entry.joined, entry.opened)
 
 

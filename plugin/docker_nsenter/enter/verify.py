@@ -5,6 +5,7 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 
 import posix
 
+from . import shelter
 from .cgroups import parse
 from .files import read
 from .refusal import Refusal
@@ -20,6 +21,8 @@ def check(entry: "Entry", pid: int) -> None:
     """Refuse when the kernel does not confirm every restriction of process `pid`."""
     if not sealed(pid):
         raise Refusal("the kernel does not confirm that the interpreter is sealed")
+    if entry.home >= 0 and not shelter.confirmed(pid):
+        raise Refusal("the kernel does not confirm that the host's files are sheltered")
     status = parse_status(read(f"/proc/{pid}/status"))
     for field, wanted in expected(entry).items():
         if field in status and status[field][: len(wanted)] != wanted:

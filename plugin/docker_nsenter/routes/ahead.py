@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
 PARENT = "parent"
-STAGE_2 = "import sys; sys.path.insert(0, sys.argv.pop(1)); from docker_nsenter.enter.__main__ import main; main()"
 
 
 def become(plan_fd: int, planner: int) -> "NoReturn":
@@ -32,9 +30,9 @@ def become(plan_fd: int, planner: int) -> "NoReturn":
 def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":
     """Execute stage 2 in a sealed copy of the interpreter."""
     posix.set_inheritable(plan_fd, True)
-    arguments = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY]
+    arguments = [sys.executable, *seal.START, str(plan_fd), str(planner), socket]
     try:
-        posix.execve(seal.copy(), [*arguments, str(plan_fd), str(planner), socket], {"LC_CTYPE": "C.UTF-8"})
+        posix.execve(seal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})
     except OSError as problem:
         stage2.end(f"cannot start the sealed interpreter: {problem.strerror}")
 
