@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -45,6 +46,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             assert not list(item.iter_markers("skip")), f"{item.nodeid} is skipped"
 
 
+def install(config: Path, environment: dict[str, str]) -> None:
+    """Install the plugin; where no registry can be reached (NSENTER_TEST_OFFLINE) with the interpreter of the tests."""
+    if not os.environ.get("NSENTER_TEST_OFFLINE"):
+        subprocess.run([TOP / "scripts/install"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        return
+    sys.path.insert(0, str(TOP / "plugin"))
+    from docker_nsenter.install import loader
+
+    places = {
+        "@METADATA@": str(TOP / "docker-cli-plugin-metadata"),
+        "@PYTHON@": sys.executable,
+        "@LIBRARY@": str(TOP / "plugin"),
+        "@LOADER@": loader(sys.executable),
+    }
+    text = (TOP / "plugin/docker-nsenter").read_text()
+    for mark, value in places.items():
+        text = text.replace(mark, value)
+    plugin = config / "cli-plugins/docker-nsenter"
+    plugin.parent.mkdir()
+    plugin.write_text(text)
+    plugin.chmod(0o755)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[dict[str, str]]:
     """The environment of a docker command: an engine and a configuration with the plugin installed."""
@@ -58,7 +82,7 @@ def engine() -> Iterator[dict[str, str]]:
         )
         environment = {**os.environ, "DOCKER_HOST": host, "DOCKER_CONFIG": config}
         environment.pop("DOCKER_CONTEXT", None)
-        subprocess.run([TOP / "scripts/install"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        install(Path(config), environment)
         import_images(environment)
         yield environment
         if own:
