@@ -82,7 +82,7 @@ def occurrences(trace: str) -> dict[str, set[int]]:
             continue
         pid, name, rest = match.groups()
         counts[pid, name] += 1
-        if name == "write" and re.match(r'\d+, "g", 1\)', rest):
+        if name == "write" and re.match(r'\d+, "g", 1', rest):
             counts[pid, "go"] += 1
             if counts[pid, "go"] == 2:
                 break  # the command may execute: what comes later can't stop it
