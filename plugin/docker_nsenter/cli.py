@@ -19,8 +19,9 @@ from .request import NAMESPACES, Request
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY = """Enter a running container's namespaces, with exactly its own restrictions.
 
-CONTAINER is a name, an ID prefix, or pid:N (a process on this machine, without
-an engine). COMMAND defaults to a shell of the container.
+CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a
+swarm task (SERVICE[.SLOT]), or pid:N (a process on this machine, without an
+engine). COMMAND defaults to a shell of the container.
 Options stop at CONTAINER."""
 SPACES, RULES, PROCESS, LOOK = (
     "Namespaces (default: all of the container's)",

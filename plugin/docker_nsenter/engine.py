@@ -43,7 +43,10 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     """Look a container up by name or ID prefix; Problem for everything but one that runs."""
     status, reply = ask(endpoint, f"/containers/{quote(name)}/json")
     if status == 404:
-        raise _no_such(endpoint, name)
+        from . import names
+
+        _, listed = ask(endpoint, names.LIST)
+        status, reply = ask(endpoint, f"/containers/{names.choose(name, listed)}/json")
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
@@ -231,17 +234,6 @@ def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
 def _message(reply: object) -> str:
     """Take the engine's own words out of an error."""
     return str(reply.get("message", "")) if isinstance(reply, dict) else ""
-
-
-def _no_such(endpoint: Endpoint, name: str) -> Problem:
-    """Name the nearest running container when the one asked for does not exist."""
-    _, listed = ask(endpoint, "/containers/json")
-    names = [word.lstrip("/") for row in listed or [] for word in row.get("Names") or []]
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else "docker ps shows the running ones"
-    return Problem(f"no such container: {name}", hint)
 
 
 def read_container(reply: object) -> Container:

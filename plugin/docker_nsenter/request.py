@@ -122,7 +122,7 @@ def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
 
 def _plain_name(word: str) -> bool:
     """Tell whether a word can only be CONTAINER; `--pid host`, `-t 123`, `--cgroup /x` are a neighbour's habits."""
-    return bool(word) and word != "host" and not word.isdigit() and "=" not in word and "/" not in word
+    return bool(word) and word != "host" and not word.isdigit() and "=" not in word and not word.startswith("/")
 
 
 def _cluster(word: str, values: "dict[str, Any]") -> bool:

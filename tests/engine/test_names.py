@@ -1,0 +1,177 @@
+"""Compose services and swarm tasks are found by the labels that those tools set; a container's own name always wins."""
+
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Call, Run
+from .test_lookup import refused
+
+Engine = dict[str, str]
+Replica = Callable[..., str]
+
+
+@pytest.fixture
+def project() -> str:
+    """A name that no other container has."""
+    return f"p{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def replica(run: Run, project: str) -> Replica:
+    """Start a container with the labels that docker compose gives."""
+
+    def start(service: str, number: int = 1, *flags: str, of: str = project, oneoff: str = "False") -> str:
+        labels = {"project": of, "service": service, "container-number": number, "oneoff": oneoff}
+        words = [word for key, value in labels.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
+        return run(*words, *flags)
+
+    return start
+
+
+def entered(nsenter: Call, word: str) -> str:
+    """Tell which container a word enters, by its id in the host name."""
+    done = nsenter(word, "hostname")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def id_of(docker: Call, name: str) -> str:
+    return docker("inspect", "-f", "{{.Id}}", name).stdout[:12]
+
+
+def test_a_service_is_its_container(replica: Replica, project: str, docker: Call, nsenter: Call) -> None:
+    service = f"s{project}"
+    wanted = id_of(docker, replica(service))
+    for word in (service, f"{project}/{service}", f"{project}/{service}/1"):
+        assert entered(nsenter, word) == wanted
+
+
+def test_several_replicas_are_listed_and_each_can_be_named(
+    replica: Replica, project: str, docker: Call, nsenter: Call
+) -> None:
+    first, second = replica("web", 1), replica("web", 2)
+    both = f"{project}/web/1, {project}/web/2"
+    refused(nsenter(f"{project}/web", "true"), "2 running containers", both, f"docker nsenter {project}/web/1")
+    assert entered(nsenter, f"{project}/web/1") == id_of(docker, first)
+    assert entered(nsenter, f"{project}/web/2") == id_of(docker, second)
+
+
+def test_one_service_name_in_two_projects_is_ambiguous(
+    replica: Replica, project: str, docker: Call, nsenter: Call
+) -> None:
+    service, other = f"s{project}", f"o{project}"
+    replica(service)
+    wanted = id_of(docker, replica(service, of=other))
+    refused(nsenter(service, "true"), f"{project}/{service}/1", f"{other}/{service}/1")
+    assert entered(nsenter, f"{other}/{service}") == wanted
+
+
+def test_a_container_of_that_name_comes_first(
+    replica: Replica, run: Run, project: str, docker: Call, nsenter: Call
+) -> None:
+    name = run()
+    replica(name)
+    assert entered(nsenter, name) == id_of(docker, name)
+
+
+def test_the_replica_that_runs_is_meant(replica: Replica, project: str, docker: Call, nsenter: Call) -> None:
+    ended, wanted = replica("db", 1), replica("db", 2)
+    docker("kill", ended)
+    assert entered(nsenter, f"{project}/db") == id_of(docker, wanted)
+
+
+def test_a_service_that_does_not_run_says_how_to_start_it(
+    replica: Replica, project: str, docker: Call, nsenter: Call
+) -> None:
+    name = replica("db")
+    docker("kill", name)
+    refused(nsenter(f"{project}/db", "true"), "is running", "exited", f"docker start {name}")
+
+
+def test_what_compose_run_started_is_no_replica(replica: Replica, project: str, nsenter: Call) -> None:
+    replica("tool", oneoff="True")
+    refused(nsenter(f"{project}/tool", "true"), "no such container")
+
+
+def test_a_paused_service_says_so(replica: Replica, project: str, docker: Call, nsenter: Call) -> None:
+    name = replica("db")
+    docker("pause", name)
+    try:
+        refused(nsenter(f"{project}/db", "true"), "paused", f"docker unpause {name}")
+    finally:
+        docker("unpause", name)
+
+
+def test_a_misspelled_service_is_suggested(replica: Replica, project: str, nsenter: Call) -> None:
+    replica("frontend")
+    refused(nsenter(f"{project}/fronted", "true"), "no such container", f"did you mean {project}/frontend")
+
+
+def test_a_swarm_task_is_found_by_service_slot_and_task(run: Run, project: str, docker: Call, nsenter: Call) -> None:
+    tasks = [f"{project}.{slot}.{uuid.uuid4().hex[:25]}" for slot in (1, 2)]
+    label = "com.docker.swarm"
+    started = [
+        run("--label", f"{label}.task.name={task}", "--label", f"{label}.service.name={project}") for task in tasks
+    ]
+    for task, name in zip(tasks, started, strict=True):
+        for word in (task, task.rpartition(".")[0]):
+            assert entered(nsenter, word) == id_of(docker, name)
+    refused(nsenter(project, "true"), "2 running containers", *tasks)
+
+
+def test_a_line_that_typer_reads_finds_them_too(replica: Replica, project: str, docker: Call, nsenter: Call) -> None:
+    wanted = id_of(docker, replica("web"))
+    done = nsenter("--cap-drop=CHOWN", "--env=A=b", "-T", f"{project}/web", "hostname")
+    assert done.stdout.strip() == wanted, done.stderr
+
+
+@pytest.fixture
+def recorded(engine: Engine, tmp_path: Path) -> Iterator[tuple[Engine, list[str]]]:
+    """An environment whose engine is reached through a relay that notes the requests."""
+    path, requests = str(tmp_path / "relay.sock"), []
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+
+    def relay() -> None:
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            request = client.recv(65536)
+            requests.append(request.split(b" HTTP/")[0].decode())
+            with socket.socket(socket.AF_UNIX) as behind:
+                behind.connect(engine["DOCKER_HOST"].removeprefix("unix://"))
+                behind.sendall(request)
+                while chunk := behind.recv(65536):
+                    client.sendall(chunk)
+            client.close()
+
+    threading.Thread(target=relay, daemon=True).start()
+    yield {**engine, "DOCKER_HOST": f"unix://{path}"}, requests
+    server.close()
+
+
+def test_labels_cost_a_list_only_when_there_is_no_such_name(
+    replica: Replica, project: str, nsenter: Call, recorded: tuple[Engine, list[str]]
+) -> None:
+    environment, requests = recorded
+    name = replica("web")
+    assert nsenter(name, "true", env=environment).returncode == 0
+    assert requests == [f"GET /containers/{name}/json"]
+    requests.clear()
+    assert nsenter(f"{project}/web", "true", env=environment).returncode == 0
+    assert [word.split("?")[0] for word in requests[:2]] == [
+        f"GET /containers/{project}%2Fweb/json",
+        "GET /containers/json",
+    ]
+    assert len(requests) == 3
+    requests.clear()
+    refused(nsenter(f"{project}/wep", "true", env=environment), "no such container")
+    assert len(requests) == 2
