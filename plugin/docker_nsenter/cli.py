@@ -52,13 +52,13 @@ def enter(
     container: Annotated[str, typer.Argument()],
     command: Annotated[list[str] | None, typer.Argument()] = None,
     privileged: Annotated[
-        bool,
+        bool | None,
         option(
             "--privileged/--drop-caps",
             panel=RULES,
             text="Keep the capabilities the caller has / the container's only (default)",
         ),
-    ] = False,
+    ] = None,
     cap_add: Annotated[
         list[str], option("--cap-add", panel=RULES, text="Add a capability (SYS_PTRACE, ALL)", metavar="CAP")
     ] = [],
@@ -72,6 +72,15 @@ def enter(
             metavar="OPT",
         ),
     ] = [],
+    profile: Annotated[
+        str | None,
+        option(
+            "--profile",
+            panel=RULES,
+            text="Begin with a set of options, as kubectl debug names them; options beside it win",
+            metavar="general|baseline|restricted|netadmin|sysadmin",
+        ),
+    ] = None,
     join_cgroup: Annotated[
         bool,
         option(

@@ -51,6 +51,7 @@ VALUES: dict[str, tuple[str, bool]] = {
     "--cap-add": ("cap_add", True),
     "--cap-drop": ("cap_drop", True),
     "--security-opt": ("security_opt", True),
+    "--profile": ("profile", False),
     "--user": ("user", False),
     "-u": ("user", False),
     "--workdir": ("workdir", False),
@@ -64,10 +65,11 @@ VALUES: dict[str, tuple[str, bool]] = {
     "--route": ("route", False),
 }
 DEFAULTS: dict[str, bool | str | list[str] | None] = {
-    "privileged": False,
+    "privileged": None,
     "cap_add": [],
     "cap_drop": [],
     "security_opt": [],
+    "profile": None,
     "join_cgroup": True,
     "user": None,
     "workdir": None,

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .enter.accept import Identity, Plan
+    from .enter.accept import Identity, Plan, PlannedCapabilities
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and Python for itself
@@ -23,6 +23,11 @@ def make_plan(
     request: Request, container: Container, *, environ: "Mapping[str, str]", stdin_tty: bool, stdout_tty: bool
 ) -> "Plan":
     """Build the Plan; Problem when the request contradicts itself or the container."""
+    more = less = 0
+    if request.profile:
+        from . import profiles
+
+        request, more, less = profiles.expand(request, container)
     inside = "mnt" in request.namespaces
     member = inside or "pid" in request.namespaces
     tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
@@ -32,11 +37,7 @@ def make_plan(
         "version": 1,
         "target": {"pid": container.pid, "container": container.id, "name": container.name},
         "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
-        "capabilities": {
-            "base": "caller" if request.privileged else "container",
-            "add": mask_of(request.cap_add, "--cap-add"),
-            "drop": mask_of(request.cap_drop, "--cap-drop"),
-        },
+        "capabilities": _capabilities(request, more, less),
         "seccomp": security.seccomp,
         "apparmor": security.apparmor if inside else security.asked_apparmor,
         "selinux": security.selinux if inside else "",
@@ -54,6 +55,13 @@ def make_plan(
         "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
     }
+
+
+def _capabilities(request: Request, more: int, less: int) -> "PlannedCapabilities":
+    """Choose the base and what is added and dropped; what was asked for by name wins over a profile's."""
+    add, drop = mask_of(request.cap_add, "--cap-add"), mask_of(request.cap_drop, "--cap-drop")
+    base = "caller" if request.privileged else "container"
+    return {"base": base, "add": add | (more & ~drop), "drop": drop | (less & ~add)}
 
 
 def _identity(request: Request, container: Container, *, inside: bool) -> "Identity":

@@ -23,6 +23,7 @@ NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("time", (), "time"),
 )
 KERNEL_NAMES = tuple(row[2] for row in NAMESPACES)
+PROFILES = ("general", "baseline", "restricted", "netadmin", "sysadmin")  # kubectl debug's; profiles.py has them
 
 
 class Request:
@@ -33,10 +34,13 @@ class Request:
         self.container = container
         self.command = command[1:] if command[:1] == ["--"] else command
         self.namespaces = _namespaces(values)
-        self.privileged: bool = values["privileged"]
+        self.privileged: bool | None = values["privileged"]
         self.cap_add = _split_commas(values["cap_add"])
         self.cap_drop = _split_commas(values["cap_drop"])
         self.security_opt: list[str] = list(values["security_opt"])
+        self.profile: str | None = values["profile"]
+        if self.profile is not None:
+            _one_of("--profile", self.profile, PROFILES)
         self.join_cgroup: bool = values["join_cgroup"]
         self.user: str | None = values["user"]
         self.workdir: str | None = values["workdir"]
