@@ -1,7 +1,6 @@
 """The command line: the typer app is the one source of the grammar, of the help and of usage errors."""
 
 import inspect
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -17,18 +16,43 @@ from .grammar import VALUES
 from .request import NAMESPACES, Request
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
-SUMMARY = """Enter a running container's namespaces, with exactly its own restrictions.
-
-CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a
-swarm task (SERVICE[.SLOT]), or pid:N (a process on this machine, without an
-engine). COMMAND defaults to a shell of the container.
-Options stop at CONTAINER."""
+SUMMARY = (
+    "Enter a running container's namespaces, with exactly its own restrictions.",
+    "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), "
+    "or pid:N (a process on this machine, without an engine). "
+    "COMMAND defaults to a shell of the container. Options stop at CONTAINER.",
+)
+EXAMPLES = (
+    ("docker nsenter web", "a shell, as restricted as the container's own processes"),
+    ("docker nsenter --net-only web ss -tlnp", "this machine's tools in the container's network"),
+    ("docker nsenter --cap-add SYS_PTRACE web strace -p 1", "one capability more, knowingly"),
+    ("docker nsenter --dry-run web", "what would happen; enters nothing"),
+)
+STATUSES = (
+    ("0-255", "the command's own exit status"),
+    ("128+n", "signal n ended the command"),
+    ("125", "nothing was run: usage, engine, or a restriction that can't be put in place"),
+    ("126", "the command can't be executed"),
+    ("127", "the command is not found"),
+)
 SPACES, RULES, PROCESS, LOOK = (
     "Namespaces (default: all of the container's)",
     "Restrictions",
     "Process",
     "Look, don't enter",
 )
+PANELS = (SPACES, RULES, PROCESS, LOOK)
+# What each namespace holds, in the user's words
+SENSES = {
+    "userns": "the user and group ids",
+    "mount": "the files",
+    "uts": "the host name",
+    "ipc": "shared memory and message queues",
+    "net": "the network (interfaces, ports, routes)",
+    "pid": "the processes",
+    "cgroup": "the view of the control groups",
+    "time": "the clocks that count from the start",
+}
 HABITS = {
     "-n": "--net-only joins the container's network alone",
     "-m": "--mount joins the container's files alone",
@@ -43,9 +67,9 @@ HABITS = {
 }
 
 
-def option(*words: str, panel: str, text: str, metavar: "str | None" = None) -> Any:
+def option(*words: str, panel: str, text: str, metavar: "str | None" = None, **more: Any) -> Any:
     """Describe one option."""
-    return typer.Option(*words, rich_help_panel=panel, help=text, metavar=metavar, show_default=False)
+    return typer.Option(*words, rich_help_panel=panel, help=text, metavar=metavar, show_default=False, **more)
 
 
 def enter(
@@ -149,15 +173,17 @@ def _signature() -> inspect.Signature:
     own = [
         each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD
     ]
-    texts = {"": "Join the {0} namespace", "no_": "All but the {0} namespace", "only": "The {0} namespace alone"}
-    wanted = Annotated[bool, typer.Option("--help", "-h", is_eager=True, callback=_want_help)]
+    asked = option("--help", "-h", panel=LOOK, text="This text", is_eager=True, callback=_want_help)
+    wanted = Annotated[bool, asked]
     own.append(inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
-    added = [_flag("all", ["--all", "-a"], "Join all namespaces (the default)")]
+    added = [_flag("all", ["--all", "-a"], "All of them (the default)")]
     for word, aliases, _ in NAMESPACES:
-        spelled = [word, *aliases]
-        added.append(_flag(word, [f"--{each}" for each in spelled], texts[""].format(word)))
-        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], texts["no_"].format(word)))
-        added.append(_flag(f"{word}_only", [f"--{each}-only" for each in spelled], texts["only"].format(word)))
+        spelled, sense = [word, *aliases], SENSES[word]
+        added.append(_flag(word, [f"--{each}" for each in spelled], sense[:1].upper() + sense[1:]))
+        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], f"All but {sense}"))
+        added.append(
+            _flag(f"{word}_only", [f"--{each}-only" for each in spelled], f"{sense[:1].upper()}{sense[1:]}, alone")
+        )
     return inspect.Signature([*own, *added])
 
 
@@ -250,84 +276,3 @@ def _habit(word: str, following: str) -> None:
 def usage_hint(sentence: str, hint: str) -> Problem:
     """Word a usage error that has a better line to offer."""
     return Problem(sentence, hint)
-
-
-def help_text() -> str:
-    """Write the help: the same for `docker nsenter --help` and `docker help nsenter`."""
-    lines = [f"Usage:  {USAGE}", "", SUMMARY]
-    panels: dict[str, list[Any]] = {SPACES: [], RULES: [], PROCESS: [], LOOK: []}
-    for parameter in build().params:
-        panel = getattr(parameter, "rich_help_panel", None)
-        if panel in panels and not parameter.name.startswith("no_") and not parameter.name.endswith("_only"):
-            panels[panel].append(parameter)
-    for panel, parameters in panels.items():
-        lines += ["", f"{panel}:"]
-        for parameter in parameters:
-            lines += _help_row(parameter)
-        if panel == SPACES:
-            lines += _row("      --no-NAME", "All but that one (--no-net, ...)") + _row(
-                "      --NAME-only", "That one alone (--net-only, ...)"
-            )
-    lines += [
-        "",
-        "Exit status: the command's; 128+n if a signal ended it; 125 nothing was run,",
-        "126 it can't be executed, 127 not found.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _help_row(parameter: Any) -> list[str]:
-    shorts = [word for word in (*parameter.opts, *parameter.secondary_opts) if not word.startswith("--")]
-    longs = [word for word in (*parameter.opts, *parameter.secondary_opts) if word.startswith("--")]
-    words = ", ".join(shorts + longs) if shorts else "    " + ", ".join(longs)
-    metavar = f" {parameter.metavar}" if parameter.metavar else ""
-    return _row(f"  {words}{metavar}", parameter.help)
-
-
-def _row(left: str, text: str) -> list[str]:
-    """Lay one option out: the text beside it, or below where it is too long."""
-    import textwrap
-
-    wrapped = textwrap.wrap(text, 48)
-    if len(left) < 29:
-        return [f"{left:<30}{wrapped[0]}", *(" " * 30 + line for line in wrapped[1:])]
-    return [left, *(" " * 30 + line for line in wrapped)]
-
-
-def generate() -> str:
-    """Write grammar.py from the app; raise for an option that the plain parser's table can't express."""
-    flags: dict[str, tuple[str, bool]] = {}
-    values: dict[str, tuple[str, bool]] = {}
-    defaults: dict[str, Any] = {}
-    for parameter in build().params:
-        if parameter.param_type_name == "argument" or parameter.name == "help":
-            continue
-        if parameter.nargs != 1 or parameter.envvar or parameter.callback or getattr(parameter, "count", False):
-            raise ValueError(f"the table can't express {parameter.name}")
-        if parameter.is_flag:
-            flags.update(dict.fromkeys(parameter.opts, (parameter.name, True)))
-            flags.update(dict.fromkeys(parameter.secondary_opts, (parameter.name, False)))
-        else:
-            values.update(dict.fromkeys(parameter.opts, (parameter.name, parameter.multiple)))
-        default = parameter.default() if callable(parameter.default) else parameter.default
-        defaults[parameter.name] = list(default or []) if not parameter.is_flag and parameter.multiple else default
-    head = '"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""\n'
-    parts = [
-        _table("FLAGS", "dict[str, tuple[str, bool]]", flags),
-        _table("VALUES", "dict[str, tuple[str, bool]]", values),
-        _table("DEFAULTS", "dict[str, bool | str | list[str] | None]", defaults),
-    ]
-    return head + "\n" + "".join(parts)
-
-
-def _table(name: str, kind: str, rows: dict[str, Any]) -> str:
-    text = "".join(f"    {_quoted(key)}: {_quoted(value)},\n" for key, value in rows.items())
-    return f"{name}: {kind} = {{\n{text}}}\n"
-
-
-def _quoted(value: Any) -> str:
-    return repr(value).replace("'", '"')
-
-
-if __name__ == "__main__":
-    sys.stdout.write(generate())

@@ -99,6 +99,10 @@ def read_request(words: list[str]) -> "Request | None":
     plain = parse(words)
     if plain is not None:
         return Request(*plain)
+    from . import help
+
+    if help.wanted(words):
+        return None
     add_packages()
     from . import cli
 
@@ -109,12 +113,10 @@ def read_request(words: list[str]) -> "Request | None":
 
 
 def show_help() -> int:
-    """Print the help, which needs no engine."""
-    add_packages()
-    from . import cli
+    """Print the help, which needs no engine and no typer."""
+    from . import help
 
-    sys.stdout.write(cli.help_text())
-    return 0
+    return help.show()
 
 
 def add_packages() -> None:

@@ -1,0 +1,89 @@
+"""The help says every option, in any width, with and without colour."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pexpect
+import pytest
+from docker_nsenter import cli, generate, grammar, help, manual
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+OPTIONS = [*grammar.FLAGS, *grammar.VALUES]
+PLUGIN = os.path.dirname(os.path.dirname(help.__file__))
+SHOW = [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {PLUGIN!r}); "]
+MAIN = "from docker_nsenter.__main__ import main; sys.argv[1:] = ['nsenter', '--help']; main()"
+
+
+def test_the_texts_are_what_the_app_generates() -> None:
+    with open(manual.__file__) as file:
+        assert file.read() == generate.manual()
+
+
+def test_the_help_names_every_option() -> None:
+    text = help.text()
+    for word in OPTIONS:
+        if not word.startswith("--no-") and not word.endswith("-only"):
+            assert word in text, word
+    for word in ("--no-NAME", "--NAME-only", "--no-join-cgroup", "--no-tty", "--help"):
+        assert word in text
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+@pytest.mark.parametrize("width", [60, 80, 96])
+def test_the_help_fits_its_width(width: int, boxes: bool) -> None:
+    lines = help.text(width, boxes=boxes).splitlines()
+    unbreakable = ("Usage:", "  docker nsenter")
+    assert all(len(line) <= width for line in lines if not line.startswith(unbreakable))
+    if boxes:
+        assert {len(line) for line in lines if line[:1] in "╭│╰" and line} == {width}
+
+
+def test_colour_changes_no_letter() -> None:
+    plain = help.text(80, boxes=True)
+    assert re.sub(r"\x1b\[\d*m", "", help.paint(plain)) == plain
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*OPTIONS, "--help", "-h", "web", "--env=a", "-it", "--", "-x", "x"]), max_size=5))
+def test_help_is_shown_at_once_only_where_typer_would_show_it(line: list[str]) -> None:
+    if help.wanted(line):
+        first = next(at for at, word in enumerate(line) if word in ("--help", "-h"))
+        with pytest.raises(cli.HelpWanted):
+            cli.read(line[: first + 1])
+
+
+def shown(columns: int, **environment: str) -> str:
+    """Show the help on a terminal."""
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm", **environment}
+    child = pexpect.spawn(SHOW[0], [*SHOW[1:5], SHOW[5] + MAIN], env=env, dimensions=(40, columns), encoding="utf-8")
+    text = child.read()
+    child.close()
+    assert child.exitstatus == 0
+    return str(text)
+
+
+def test_a_terminal_gets_panels_in_colour_and_in_its_width() -> None:
+    text = shown(70)
+    assert "\x1b[36m" in text
+    plain = re.sub(r"\x1b\[\d*m", "", text)
+    assert {len(line) for line in plain.splitlines() if line.startswith("╭")} == {70}
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colour_can_be_refused(name: str, value: str) -> None:
+    assert "\x1b" not in shown(80, **{name: value})
+
+
+def test_in_a_pipe_the_help_is_plain_and_needs_neither_typer_nor_rich() -> None:
+    code = SHOW[5] + "import atexit, os; "
+    watch = "old = os._exit; os._exit = lambda status: (print(sorted(sys.modules)), sys.stdout.flush(), old(status)); "
+    done = subprocess.run([*SHOW[:5], code + watch + MAIN], capture_output=True, text=True, check=True)
+    assert "\x1b" not in done.stdout and "╭" not in done.stdout
+    loaded = done.stdout.splitlines()[-1]
+    assert "'docker_nsenter.help'" in loaded
+    assert not {f"'{name}'" for name in ("typer", "rich", "re", "inspect", "docker", "textwrap")} & set(
+        loaded.strip("[]").split(", ")
+    )
