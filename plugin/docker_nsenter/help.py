@@ -75,7 +75,10 @@ def _by_pattern(word: str) -> bool:
 def option(words: tuple[str, ...], value: str, what: str, width: int) -> list[str]:
     """Lay one option out: the text beside it, or below where there is no room."""
     left = ", ".join(words) if len(words[0]) == 2 else "    " + ", ".join(words)
-    return beside(f"{left} {value}".rstrip(), what, width, COLUMN if width > 70 else COLUMN // 2)
+    column = COLUMN if width > 70 else COLUMN // 2
+    if len(left) + len(value) >= width:
+        return [left, " " * 10 + value, *beside("", what, width, column)]
+    return beside(f"{left} {value}".rstrip(), what, width, column)
 
 
 def _example(line: str, what: str, width: int) -> list[str]:
