@@ -125,6 +125,11 @@ def test_a_shared_ipc_namespace_is_shared(run: Run, docker: Call, nsenter: Call)
     agree(docker, nsenter, run(f"--ipc=container:{first}", f"--pid=container:{first}"))
 
 
+def test_a_container_in_the_network_of_another_is_entered(run: Run, docker: Call, nsenter: Call) -> None:
+    """Its /etc/hosts and the like are the other's, so that its mounts don't name it."""
+    agree(docker, nsenter, run(f"--network=container:{run()}"))
+
+
 def test_a_container_with_a_cgroup_of_its_own_view_is_entered(run: Run, docker: Call, nsenter: Call) -> None:
     agree(docker, nsenter, run("--cgroupns", "private"))
     agree(docker, nsenter, run("--cgroupns", "host"))
