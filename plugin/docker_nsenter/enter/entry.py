@@ -62,11 +62,19 @@ class Entry:
         """Translate an id of the command's user namespace to the host's, by the target's map."""
         if "user" not in self.joined:
             return number
-        for line in self.target.read(map_name).splitlines():
-            inside, outside, length = (int(word) for word in line.split())
+        for inside, outside, length in self._map(map_name):
             if inside <= number < inside + length:
                 return outside + number - inside
         raise Refusal(f"id {number} is not mapped in the container's user namespace")
+
+    def maps(self, number: int, map_name: str) -> bool:
+        """Tell whether an id of ours has one in the target's user namespace."""
+        return any(outside <= number < outside + length for _, outside, length in self._map(map_name))
+
+    def _map(self, name: str) -> list[tuple[int, int, int]]:
+        """Read the target's map of ids: rows of (inside, ours, how many), as seen from our user namespace."""
+        rows = [line.split() for line in self.target.read(name).splitlines()]
+        return [(int(inside), int(outside), int(length)) for inside, outside, length in rows]
 
     def host_groups(self) -> list[int]:
         """List the supplementary groups as the host counts them."""
@@ -78,12 +86,7 @@ def resolve(entry: Entry) -> None:
     """Work out who the command will be and which capabilities it will hold."""
     plan, target = entry.plan, entry.target
     _refuse_foreign_files(entry)
-    if plan["user"] is not None:
-        root = target.root()
-        try:
-            entry.credentials = credentials.resolve(root, plan["user"], plan["groups"])
-        finally:
-            posix.close(root)
+    entry.credentials = _credentials(entry)
     wanted = plan["no_new_privs"]
     if wanted is None:
         wanted = target.status["NoNewPrivs"] == [1]
@@ -93,6 +96,19 @@ def resolve(entry: Entry) -> None:
         may_raise = entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)
     _resolve_capabilities(entry)
+
+
+def _credentials(entry: Entry) -> "credentials.Credentials | None":
+    """Find the user; the caller stays who he is, but for a user namespace that has no id for him: there he is root."""
+    plan = entry.plan
+    if plan["user"] is None:
+        mapped = "user" not in entry.joined or entry.maps(posix.geteuid(), "uid_map")
+        return None if mapped else credentials.Credentials(0, 0, [0], "", "")
+    root = entry.target.root()
+    try:
+        return credentials.resolve(root, plan["user"], plan["groups"])
+    finally:
+        posix.close(root)
 
 
 def _refuse_foreign_files(entry: Entry) -> None:
