@@ -153,8 +153,13 @@ def config_directory(environ: "Mapping[str, str]") -> str:
 
 def read_config(directory: str) -> "dict[str, Any]":
     """Read config.json; docker goes on with its defaults when that is missing or malformed, and so do we."""
+    return read_json(f"{directory}/config.json")
+
+
+def read_json(path: str) -> "dict[str, Any]":
+    """Read a JSON object from a file; empty where there is none."""
     try:
-        with open(f"{directory}/config.json", "rb") as file:
+        with open(path, "rb") as file:
             settings = loads(file.read())
     except (OSError, ValueError):
         return {}

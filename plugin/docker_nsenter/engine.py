@@ -17,6 +17,10 @@ SANDBOXES = ("runsc", "gvisor", "kata", "io.containerd.runsc.v1", "io.containerd
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 
+class Silent(Problem):
+    """Say that no engine answers at this address."""
+
+
 class Container:
     """Hold what the engine knows of a running container."""
 
@@ -50,7 +54,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
-    _refuse_unless_running(container, reply, paused_ok=paused_ok)
+    refuse_unless_running(container, reply, paused_ok=paused_ok)
     return container
 
 
@@ -135,7 +139,7 @@ def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
         reply = _receive(connection, endpoint)
     except TimeoutError:
         seconds = f"{timeout():g}"
-        raise Problem(
+        raise Silent(
             f"the engine at {endpoint.host} does not answer within {seconds} seconds",
             "docker nsenter pid:N enters a process without the engine",
         ) from None
@@ -181,7 +185,7 @@ def _unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
     if isinstance(problem, PermissionError):
         return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", "sudo docker nsenter …")
     if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
-        return Problem(
+        return Silent(
             f"cannot connect to the docker engine at {endpoint.host}: is it running?",
             "docker nsenter pid:N enters a process without the engine",
         )
@@ -276,7 +280,7 @@ FIELDS = (
 )
 
 
-def _refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paused_ok: bool) -> None:
+def refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paused_ok: bool) -> None:
     """Say why a container can't be entered now."""
     state, name = reply["State"], container.name
     if state.get("Restarting"):

@@ -166,7 +166,24 @@ def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Contai
     endpoint = docker_cli.endpoint(options, os.environ)
     if not engine.is_local(endpoint):
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
-    return engine.find(endpoint, word)
+    try:
+        return engine.find(endpoint, word)
+    except engine.Silent as silent:
+        return without_engine(endpoint, word, silent)
+
+
+def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "engine.Silent") -> "engine.Container":
+    """Find the container in the state of an engine that does not answer, which root may read; say so."""
+    if os.geteuid() != 0:
+        raise silent
+    from . import engine_state
+
+    found = engine_state.find(endpoint, word)
+    if found is None:
+        raise silent
+    container, directory = found
+    report(Problem(f"{silent.sentence}; found {container.name} in its state: {directory}"))
+    return container
 
 
 def explain(request: "Request", plan: "Plan") -> int:

@@ -1,7 +1,6 @@
 """Each flag joins what it says, and partial joins tell the truth."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,16 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def sleeping(client: int) -> int:
+    """Find the entered command, a grandchild of docker's; 0 while there is none."""
+    try:
+        return next(
+            (each for plugin in children(client) for each in children(plugin) if command_of(each) == "sleep"), 0
+        )
+    except OSError:
+        return 0
+
+
 @pytest.fixture
 def joined(run: Run, engine: dict[str, str], pid_of: PidOf) -> Callable[..., set[str]]:
     """Tell which namespaces a command has joined, read from outside: not every entry sees itself in /proc."""
@@ -34,15 +43,13 @@ def joined(run: Run, engine: dict[str, str], pid_of: PidOf) -> Callable[..., set
             ["docker", "nsenter", *options, name, "sleep", "1000"], env=engine, stdin=subprocess.DEVNULL
         )
         try:
-            plugin = wait_until(lambda: children(client.pid), "docker starts the plugin")[0]
-            entered = wait_until(
-                lambda: [each for each in children(plugin) if command_of(each) == "sleep"], "it executes"
-            )[0]
+            # docker's first child only answers the handshake
+            entered = wait_until(lambda: sleeping(client.pid), "it executes")
             shown = {kind: os.readlink(f"/proc/{entered}/ns/{kind}") for kind in KINDS.values()}
             inside = {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in KINDS.values()}
             return {kind for kind in KINDS.values() if shown[kind] == inside[kind]}
         finally:
-            os.kill(plugin, signal.SIGTERM)
+            client.kill()  # the plugin sees that and ends what it entered
             client.wait(10)
 
     return look

@@ -1,0 +1,67 @@
+"""A docker engine of a test's own, for what must not happen to the engine that all the others use."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import wait_until
+from .images import import_images
+
+
+class Private:
+    """Run a dockerd with its data below a directory, perhaps under other words (unshare, setpriv, ...)."""
+
+    def __init__(self, directory: Path, environment: dict[str, str], *flags: str, before: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.host = f"unix://{directory}/docker.sock"
+        self.environment = {**environment, "DOCKER_HOST": self.host}
+        self._words = [
+            *before, "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false",
+            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
+            "-H", self.host, *flags,
+        ]  # fmt: skip
+        self.start()
+        import_images(self.environment)
+
+    def start(self) -> None:
+        """Start the engine and wait until it answers."""
+        (self.directory / "pid").unlink(missing_ok=True)
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(self._words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self._answers, f"the engine answers: {self.directory}/log", 60)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, (self.directory / "log").read_text()[-2000:]
+        return self.docker("version", check=False).returncode == 0
+
+    def docker(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a docker command on this engine."""
+        return subprocess.run(
+            ["docker", *words], env=self.environment, check=check, capture_output=True, text=True, timeout=60
+        )
+
+    def run(self, name: str, *flags: str, command: tuple[str, ...] = ("sleep", "100000")) -> str:
+        """Start a container; return its id."""
+        image = "nsenter-test-busybox"
+        return self.docker("run", "-d", "--name", name, "--network", "none", *flags, image, *command).stdout.strip()
+
+    def pid(self) -> int:
+        """Tell the number of dockerd itself."""
+        return int((self.directory / "pid").read_text())
+
+    def end(self) -> None:
+        """Remove the containers, end the engine, and undo what it leaves mounted."""
+        if self.process.poll() is not None:
+            self.start()
+        left = self.docker("ps", "-aq", check=False).stdout.split()
+        if left:
+            self.docker("rm", "-f", *left, check=False)
+        os.kill(self.pid(), 15)
+        self.process.wait(30)
+        points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for point in sorted((point for point in points if point.startswith(f"{self.directory}/")), reverse=True):
+            subprocess.run(["umount", "-l", point], check=False)
+
+
+Start = Callable[..., Private]
