@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # Words after which nothing is entered, or only after a question to typer
-NO_ENTRY = {"--help", "-h", "--dry-run"}
+NO_ENTRY = {"--help", "-h", "--dry-run", "--list"}
 
 
 def main() -> "NoReturn":

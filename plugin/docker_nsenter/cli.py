@@ -73,7 +73,7 @@ def option(*words: str, panel: str, text: str, metavar: "str | None" = None, **m
 
 
 def enter(
-    container: Annotated[str, typer.Argument()],
+    container: Annotated[str | None, typer.Argument()] = None,
     command: Annotated[list[str] | None, typer.Argument()] = None,
     privileged: Annotated[
         bool | None,
@@ -149,6 +149,9 @@ def enter(
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Start the command and come back")] = False,
     dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, enter nothing")] = False,
+    listing: Annotated[
+        bool, option("--list", panel=LOOK, text="Show the running containers and their namespaces, or all of CONTAINER")
+    ] = False,
     format: Annotated[str, option("--format", panel=LOOK, text="How to show it", metavar="table|json")] = "table",
     route: Annotated[
         str, option("--route", panel=LOOK, text="local insists on entering from this machine", metavar="auto|local")
@@ -216,9 +219,11 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     values.pop("help")
     values = {name: list(value) if isinstance(value, tuple | list) else value for name, value in values.items()}
     container, command = values.pop("container"), values.pop("command") or []
-    if not container:
+    if container is None and not values["listing"]:
+        raise usage("missing argument 'CONTAINER'")
+    if container == "":
         raise usage("the name of the container is empty")
-    return values, container, command
+    return values, container or "", command
 
 
 def request_of(words: list[str]) -> Request:

@@ -25,8 +25,8 @@ class Container:
     """Hold what the engine knows of a running container."""
 
     id = name = started_at = image = status = hostname = domainname = user = workdir = ""
-    apparmor = selinux = runtime = network_mode = pid_mode = ""
-    pid = 0
+    apparmor = selinux = runtime = network_mode = pid_mode = ipc_mode = uts_mode = userns_mode = cgroupns_mode = ""
+    pid = oom_score_adj = 0
     tty = privileged = False
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class Container:
         self.security_opt: list[str] = []
         self.cap_add: list[str] = []
         self.cap_drop: list[str] = []
+        self.ulimits: list[tuple[str, int, int]] = []
 
 
 def is_local(endpoint: Endpoint) -> bool:
@@ -68,7 +69,7 @@ def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":
         return status, loads(body)
     except ValueError:
         if status == 200:
-            raise _odd(endpoint) from None
+            raise odd(endpoint) from None
         return status, None
 
 
@@ -127,15 +128,11 @@ def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     """Make one request over a unix socket."""
     import _socket
 
-    prefix = f"/v{endpoint.api_version}" if endpoint.api_version else ""
-    lines = [f"GET {prefix}{path} HTTP/1.0", "Host: docker", "User-Agent: docker-nsenter"]
-    lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if "\r" not in value and "\n" not in value]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     connection.settimeout(timeout())
     try:
         connection.connect(endpoint.host.removeprefix("unix://"))
-        connection.sendall(request)
+        connection.sendall(request(endpoint, path, "HTTP/1.0"))
         reply = _receive(connection, endpoint)
     except TimeoutError:
         seconds = f"{timeout():g}"
@@ -144,10 +141,18 @@ def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
             "docker nsenter pid:N enters a process without the engine",
         ) from None
     except OSError as problem:
-        raise _unreachable(endpoint, problem) from problem
+        raise unreachable(endpoint, problem) from problem
     finally:
         connection.close()
     return _parse_reply(reply, endpoint)
+
+
+def request(endpoint: Endpoint, path: str, protocol: str) -> bytes:
+    """Write a GET with the version and the headers of the user's settings."""
+    prefix = f"/v{endpoint.api_version}" if endpoint.api_version else ""
+    lines = [f"GET {prefix}{path} {protocol}", "Host: docker", "User-Agent: docker-nsenter"]
+    lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if "\r" not in value and "\n" not in value]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
 def _receive(connection: "Any", endpoint: Endpoint) -> bytes:
@@ -160,7 +165,7 @@ def _receive(connection: "Any", endpoint: Endpoint) -> bytes:
         parts.append(chunk)
         size += len(chunk)
         if size > LARGEST_REPLY:
-            raise _odd(endpoint)
+            raise odd(endpoint)
         if monotonic() > deadline:
             raise TimeoutError
     return b"".join(parts)
@@ -171,15 +176,16 @@ def _parse_reply(reply: bytes, endpoint: Endpoint) -> tuple[int, bytes]:
     head, _, body = reply.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-        raise _odd(endpoint)
+        raise odd(endpoint)
     return int(words[1][:3]), body
 
 
-def _odd(endpoint: Endpoint) -> Problem:
+def odd(endpoint: Endpoint) -> Problem:
+    """Say that something else than an engine listens there."""
     return Problem(f"what listens on {endpoint.host} does not answer as a docker engine does")
 
 
-def _unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
+def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
     """Say why the engine's socket can't be used, and what to type."""
     path = endpoint.host.removeprefix("unix://")
     if isinstance(problem, PermissionError):
@@ -255,6 +261,8 @@ def read_container(reply: object) -> Container:
         found.security_opt = [str(word) for word in host.get("SecurityOpt") or []]
         found.cap_add = [str(word) for word in host.get("CapAdd") or []]
         found.cap_drop = [str(word) for word in host.get("CapDrop") or []]
+        found.ulimits = [(str(row["Name"]), int(row["Soft"]), int(row["Hard"])) for row in host.get("Ulimits") or []]
+        found.oom_score_adj = int(host.get("OomScoreAdj") or 0)
         found.privileged = host.get("Privileged") is True
         found.tty = config.get("Tty") is True
         for attribute, source, key in FIELDS:
@@ -277,6 +285,10 @@ FIELDS = (
     ("runtime", "host", "Runtime"),
     ("network_mode", "host", "NetworkMode"),
     ("pid_mode", "host", "PidMode"),
+    ("ipc_mode", "host", "IpcMode"),
+    ("uts_mode", "host", "UTSMode"),
+    ("userns_mode", "host", "UsernsMode"),
+    ("cgroupns_mode", "host", "CgroupnsMode"),
 )
 
 

@@ -69,6 +69,7 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
     ]),
     ("Look, don't enter", [
         (("--dry-run",), "", "Show what would happen, enter nothing"),
+        (("--list",), "", "Show the running containers and their namespaces, or all of CONTAINER"),
         (("--format",), "table|json", "How to show it"),
         (("--route",), "auto|local", "local insists on entering from this machine"),
         (("-h", "--help"), "", "This text"),

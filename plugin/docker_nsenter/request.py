@@ -52,6 +52,9 @@ class Request:
         self.interactive: bool = values["interactive"]
         self.detach: bool = values["detach"]
         self.dry_run: bool = values["dry_run"]
+        self.listing: bool = values["listing"]
+        if self.listing and (command or self.dry_run):
+            raise Problem("--list shows containers and runs nothing", "--dry-run shows what a command would get")
         self.format: str = _one_of("--format", values["format"], ("table", "json"))
         self.route: str = _one_of("--route", values["route"], ("auto", "local"))
         self.debug = False
@@ -121,7 +124,7 @@ def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":
                 values[parameter] = value
         elif not _cluster(word, values):
             return None
-    return None
+    return (values, "", []) if values["listing"] else None
 
 
 def _plain_name(word: str) -> bool:

@@ -130,17 +130,23 @@ def add_packages() -> None:
 
 def act(request: "Request", options: "docker_cli.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
-    from .plan import make_plan
-
     if not sys.platform.startswith("linux"):
         raise Problem(
             "entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere"
         )
+    if request.listing:
+        from . import look
+
+        return look.show_listing(request, options)
+    from .plan import make_plan
+
     container = look_up(request, options)
     tty = os.isatty(0), os.isatty(1)
     plan = make_plan(request, container, environ=callers_environment(), stdin_tty=tty[0], stdout_tty=tty[1])
     if request.dry_run:
-        return explain(request, plan)
+        from . import look
+
+        return look.explain(request, container, plan)
     from .routes import local
 
     return local.enter(plan)
@@ -184,18 +190,3 @@ def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "engine.S
     container, directory = found
     report(Problem(f"{silent.sentence}; found {container.name} in its state: {directory}"))
     return container
-
-
-def explain(request: "Request", plan: "Plan") -> int:
-    """Print the Plan and enter nothing."""
-    if request.format == "json":
-        from .enter.wire import dumps
-
-        sys.stdout.write(dumps(plan) + "\n")
-        return 0
-    add_packages()
-    from . import describe
-    from .routes.local import survey
-
-    describe.show(plan, survey(plan))
-    return 0

@@ -1,0 +1,211 @@
+"""Show the running containers, or one of them, as the kernel sees them: which namespaces, whose, and how restricted."""
+
+import os
+
+from . import defaults
+from .enter import cgroups, facts
+from .enter.capabilities import NUMBERS, names
+from .enter.files import read
+from .enter.namespaces import NAMES, ours
+from .enter.refusal import Refusal
+from .enter.target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from .engine import Container
+
+    Row = dict[str, Any]
+
+SCHEMA = "docker-nsenter.list/1"
+CARD_SCHEMA = "docker-nsenter.card/1"
+NO_ROOT = "only root may read"
+# Where the engine says what the kernel only tells root
+MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
+
+
+def listing(containers: "Iterable[Container]", *, local: bool) -> "Row":
+    """Describe the running containers; `local` tells whether their processes may be this machine's."""
+    found = [describe(each, local=local) for each in containers]
+    relate(found)
+    notes = sorted({note for row in found for note in row["notes"]})
+    return {"schema": SCHEMA, "containers": found, "notes": notes}
+
+
+def describe(container: "Container", *, local: bool) -> "Row":
+    """Describe one container by its first process, and by the engine's word where that can't be read."""
+    row: Row = {
+        "name": container.name,
+        "id": container.id,
+        "image": container.image,
+        "status": container.status,
+        "pid": container.pid,
+        "privileged": container.privileged,
+        "user": container.user,
+        "notes": [],
+    }
+    target = _target(container, row) if local else None
+    if not local:
+        row["notes"].append("the engine is on another machine: this is its word, not the kernel's")
+    granted = defaults.granted(container, every_capability())
+    row.update(_restrictions(target, container, granted))
+    row["namespaces"] = _namespaces(target, container, row["notes"])
+    row["mapping"] = facts.id_map(target, "uid_map") if target else None
+    bounding = sum(1 << NUMBERS[name] for name in row["bounding"] if name in NUMBERS)
+    row["beyond_default"] = names(bounding & ~defaults.CAPABILITIES)
+    row["below_default"] = names(defaults.CAPABILITIES & ~bounding)
+    if target:
+        os.close(target.pidfd)
+        os.close(target.proc)
+    return row
+
+
+def every_capability() -> int:
+    """Make the set of all capabilities that this kernel has."""
+    return (2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1
+
+
+def _target(container: "Container", row: "Row") -> "Target | None":
+    """Open the container's process; None, and a note, when it is no process of this machine's."""
+    try:
+        target = Target(container.pid)
+        if os.geteuid() == 0 and not target.is_of(container.id):
+            row["notes"].append(f"{container.name}: its processes are not this kernel's: the engine's word is shown")
+            return None
+    except Refusal:
+        row["notes"].append(f"{container.name}: its process has ended, or is another kernel's")
+        return None
+    return target
+
+
+def _restrictions(target: "Target | None", container: "Container", granted: int) -> "Row":
+    """Read the process's sets, filters and label; without a process take the engine's word."""
+    if target:
+        found = facts.of_status(target.status)
+        return {
+            "bounding": found["bounding"],
+            "seccomp_filters": found["seccomp_filters"],
+            "no_new_privs": found["no_new_privs"],
+            "label": facts.label(target),
+        }
+    unconfined = container.privileged or "seccomp=unconfined" in container.security_opt
+    return {
+        "bounding": names(granted),
+        "seccomp_filters": 0 if unconfined else 1,
+        "no_new_privs": any(word.startswith("no-new-privileges") for word in container.security_opt),
+        "label": container.apparmor or container.selinux or "",
+    }
+
+
+def _namespaces(target: "Target | None", container: "Container", notes: list[str]) -> "Row":
+    """Tell each namespace by inode and whose it is; the host's are those of this very process."""
+    inodes = facts.of_namespaces(target) if target else {}
+    found: Row = {}
+    for name in NAMES:
+        inode = inodes.get(name)
+        if inode is not None:
+            relation = "host" if inode == facts.number(ours(name)) else "own"
+            found[name] = {"inode": inode, "of": relation, "with": [], "joined": ""}
+        else:
+            found[name] = {"inode": None, "of": _by_mode(container, name), "with": [], "joined": ""}
+        mode = getattr(container, MODES.get(name, ""), "")
+        if mode.startswith("container:"):
+            found[name]["joined"] = mode.partition(":")[2]
+    if target and None in inodes.values():
+        notes.append(
+            f"{NO_ROOT} which namespaces a process is in: the engine's word is shown (sudo shows the kernel's)"
+        )
+    return found
+
+
+def _by_mode(container: "Container", name: str) -> str:
+    """Tell whose a namespace is by what the engine was asked for."""
+    mode = container.cgroupns_mode if name == "cgroup" else getattr(container, MODES.get(name, ""), "")
+    if mode == "host" or name == "time":
+        return "host"
+    if name == "user":
+        return "unknown"  # the engine's own default decides
+    return "shared" if mode.startswith("container:") else "own"
+
+
+def relate(found: "list[Row]") -> None:
+    """Say which containers share a namespace, and whose it was first."""
+    by_id = {row["id"]: row["name"] for row in found}
+    members: dict[tuple[str, int], list[str]] = {}
+    for row, name, space in _spaces(found):
+        space["joined"] = by_id.get(space["joined"], space["joined"][:12])
+        if space["inode"] is not None and space["of"] != "host":
+            members.setdefault((name, space["inode"]), []).append(row["name"])
+    for row, name, space in _spaces(found):
+        others = [each for each in members.get((name, space["inode"] or 0), []) if each != row["name"]]
+        if others or space["joined"]:
+            space["of"] = "shared"
+            space["with"] = others or [space["joined"]]
+
+
+def _spaces(found: "list[Row]") -> "Iterator[tuple[Row, str, Row]]":
+    for row in found:
+        for name, space in row["namespaces"].items():
+            yield row, name, space
+
+
+# --- one container, everything ----------------------------------------------------------------------------------------
+
+
+def card(container: "Container", others: "Iterable[Container]", *, local: bool) -> "Row":
+    """Describe one container in full."""
+    everything = listing(others, local=local)
+    row: Row = next((each for each in everything["containers"] if each["id"] == container.id), {})
+    if not row:  # pid:N
+        row = describe(container, local=local)
+        relate([row, *everything["containers"]])
+    row = {"schema": CARD_SCHEMA, **row}
+    target = _target(container, row) if local else None
+    if target is None:
+        return row
+    row.update(facts.of_process(target))
+    for name, space in row["namespaces"].items():
+        who = facts.owner(target, name)
+        space["owner"] = {"user_namespace": who[0], "uid": who[1]} if who else None
+    row["uid_map"], row["gid_map"] = facts.id_map(target, "uid_map"), facts.id_map(target, "gid_map")
+    row["cgroup_limits"] = _cgroup_limits(target)
+    return row
+
+
+# Files of a cgroup that hold a limit, v1 and v2, and what holds when they say it
+CGROUP_LIMITS = (
+    "memory.max",
+    "memory.high",
+    "memory.swap.max",
+    "memory.limit_in_bytes",
+    "pids.max",
+    "cpu.max",
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.shares",
+    "cpu.weight",
+    "cpuset.cpus",
+    "cpuset.cpus.effective",
+)
+
+
+def _cgroup_limits(target: Target) -> dict[str, str]:
+    """Read the limits of the process's cgroups, below the mounts of this machine."""
+    hierarchies = cgroups.mounts(read("/proc/self/mountinfo"))
+    found = {}
+    for controllers, path in cgroups.parse(target.read("cgroup")):
+        try:
+            place = cgroups.directory(hierarchies, controllers, path)
+        except OSError as problem:
+            if problem.errno != 2:
+                raise
+            continue
+        for name in CGROUP_LIMITS:
+            try:
+                found[name] = read(f"{place}/{name}").decode("ascii", "replace").strip()
+            except OSError as problem:
+                if problem.errno not in (2, 13, 20, 95):  # no such controller here
+                    raise
+    return found

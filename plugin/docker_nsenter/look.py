@@ -1,0 +1,58 @@
+"""Look, don't enter: show the running containers, one of them, or what an entry would be."""
+
+import os
+import sys
+
+from . import docker_cli, engine, stage1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .enter.accept import Plan
+    from .request import Request
+
+
+def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
+    """Show all running containers, or everything about one."""
+    from . import fleet, listing
+
+    if request.container.startswith("pid:"):
+        return _show(request, listing.card(engine.process(request.container), [], local=True), "card")
+    endpoint = docker_cli.endpoint(options, os.environ)
+    local = engine.is_local(endpoint)
+    if not local:
+        stage1.add_packages()  # the docker SDK
+    if not request.container:
+        return _show(request, listing.listing(fleet.running(endpoint), local=local), "listing")
+    container = engine.find(endpoint, request.container, paused_ok=True)
+    return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
+
+
+def explain(request: "Request", container: "engine.Container", plan: "Plan") -> int:
+    """Print the Plan and enter nothing."""
+    if request.format == "json":
+        from .enter.wire import dumps
+
+        sys.stdout.write(dumps(plan) + "\n")
+        return 0
+    stage1.add_packages()
+    from . import describe
+    from .routes.local import survey
+
+    describe.show(plan, survey(plan))
+    return 0
+
+
+def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:
+    """Print as JSON, or as a table."""
+    if request.format == "json":
+        import json
+
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return 0
+    stage1.add_packages()
+    from . import describe
+
+    {"listing": describe.show_listing, "card": describe.show_card}[kind](found)
+    return 0

@@ -1,0 +1,78 @@
+"""Looking without entering: what --list shows is what the kernel says."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from docker_nsenter.enter import capabilities
+
+from ..conftest import Call, Run
+
+KINDS = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user")
+
+
+def field(pid: int, name: str) -> str:
+    """Read a field of /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith(name + ":"))
+
+
+def test_list_shows_what_the_kernel_says(run: Run, nsenter: Call, pid_of: Any) -> None:
+    web = run("--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN")
+    proxy = run(f"--network=container:{web}", "--pid=host", "--user", "1000", "--security-opt", "no-new-privileges")
+    found = json.loads(nsenter("--list", "--format", "json", check=True).stdout)
+    assert found["schema"] == "docker-nsenter.list/1"
+    rows = {row["name"]: row for row in found["containers"]}
+    for name in (web, proxy):
+        pid = pid_of(name)
+        for kind in KINDS:
+            link = os.readlink(f"/proc/{pid}/ns/{kind}")
+            space = rows[name]["namespaces"][kind]
+            assert link == f"{kind}:[{space['inode']}]"
+            assert (space["of"] == "host") == (link == os.readlink(f"/proc/self/ns/{kind}"))
+        assert rows[name]["bounding"] == capabilities.names(int(field(pid, "CapBnd"), 16))
+        assert rows[name]["no_new_privs"] == (field(pid, "NoNewPrivs") == "1")
+        assert rows[name]["seccomp_filters"] == int(field(pid, "Seccomp_filters"))
+    assert rows[web]["beyond_default"] == ["NET_ADMIN"]
+    assert rows[web]["below_default"] == ["CHOWN"]
+    assert rows[web]["namespaces"]["net"]["with"] == [proxy]
+    assert rows[proxy]["namespaces"]["net"]["joined"] == web
+
+
+def test_the_card_shows_everything_of_one_container(run: Run, nsenter: Call, pid_of: Any) -> None:
+    name = run("--memory", "64m", "--ulimit", "nofile=512:1024", "--oom-score-adj", "300", "--user", "app")
+    card = json.loads(nsenter("--list", "--format", "json", name, check=True).stdout)
+    assert card["schema"] == "docker-nsenter.card/1"
+    for set_name, title in (("CapEff", "effective"), ("CapPrm", "permitted"), ("CapAmb", "ambient")):
+        assert card[title] == capabilities.names(int(field(pid_of(name), set_name), 16))
+    assert str(64 << 20) in (
+        card["cgroup_limits"].get("memory.limit_in_bytes"),
+        card["cgroup_limits"].get("memory.max"),
+    )
+    assert card["limits"]["open files"] == [512, 1024]
+    assert (card["oom_score_adj"], card["uid"]) == (300, 1000)
+    assert card["namespaces"]["net"]["owner"]["uid"] == 0
+    shown = nsenter("--list", name, check=True).stdout
+    assert "512, at most 1024" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_without_root_the_list_says_what_cannot_be_read(run: Run, engine: dict[str, str]) -> None:
+    name = run()
+    socket = engine["DOCKER_HOST"].removeprefix("unix://")
+    subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
+    group = str(os.stat(socket).st_gid)
+    words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--groups", group]
+    parent = Path(socket).parent
+    mode = os.stat(parent).st_mode
+    command = [*words, "docker", "nsenter", "--list"]
+    os.chmod(parent, mode | 0o001)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=engine, check=False)
+    finally:
+        os.chmod(parent, mode)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    assert "only root may read" in done.stdout.replace("\n", " ")

@@ -1,0 +1,98 @@
+"""--list: whose a namespace is, what is beyond docker's default, and how that reads."""
+
+from typing import Any
+
+import pytest
+from docker_nsenter import cli, defaults, fleet
+from docker_nsenter.describe import show_listing
+from docker_nsenter.engine import Container
+from docker_nsenter.enter.capabilities import names
+from docker_nsenter.errors import Problem
+from docker_nsenter.listing import listing, relate
+from docker_nsenter.request import parse
+
+
+def container(name: str, **changes: Any) -> Container:
+    """A running container that no process of this machine belongs to."""
+    found = Container()
+    found.name, found.id, found.pid, found.status = name, name[0] * 64, 1, "running"
+    for attribute, value in changes.items():
+        setattr(found, attribute, value)
+    return found
+
+
+def row(name: str, **spaces: tuple[int, str]) -> dict[str, Any]:
+    """A row with some namespaces."""
+    found = {kind: {"inode": inode, "of": of, "with": [], "joined": ""} for kind, (inode, of) in spaces.items()}
+    return {"name": name, "id": name[0] * 64, "namespaces": found}
+
+
+def test_a_shared_namespace_names_the_others() -> None:
+    rows = [row("web", net=(7, "own"), pid=(8, "own")), row("proxy", net=(7, "own"), pid=(1, "host"))]
+    rows[1]["namespaces"]["net"]["joined"] = "w" * 64
+    relate(rows)
+    assert rows[0]["namespaces"]["net"] == {"inode": 7, "of": "shared", "with": ["proxy"], "joined": ""}
+    assert rows[1]["namespaces"]["net"] == {"inode": 7, "of": "shared", "with": ["web"], "joined": "web"}
+    assert rows[0]["namespaces"]["pid"]["of"] == "own"
+    assert rows[1]["namespaces"]["pid"]["of"] == "host"
+
+
+def test_an_engine_elsewhere_is_taken_at_its_word() -> None:
+    found = listing(
+        [
+            container("web", cap_add=["NET_ADMIN"], cap_drop=["CHOWN"], pid_mode="host"),
+            container("proxy", network_mode=f"container:{'w' * 64}"),
+        ],
+        local=False,
+    )
+    web, proxy = found["containers"]
+    assert (web["beyond_default"], web["below_default"], web["seccomp_filters"]) == (["NET_ADMIN"], ["CHOWN"], 1)
+    assert web["namespaces"]["pid"]["of"] == "host"
+    assert proxy["namespaces"]["net"]["with"] == ["web"]
+    assert "another machine" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, defaults.CAPABILITIES),
+        ({"cap_drop": ["ALL"]}, 0),
+        ({"cap_drop": ["ALL"], "cap_add": ["CAP_CHOWN"]}, 1),
+        ({"cap_add": ["ALL"]}, (1 << 41) - 1),
+        ({"cap_add": ["ALL"], "cap_drop": ["chown"]}, (1 << 41) - 2),
+        ({"privileged": True, "cap_drop": ["ALL"]}, (1 << 41) - 1),
+    ],
+)
+def test_dockers_words_make_dockers_set(changes: dict[str, Any], expected: int) -> None:
+    assert names(defaults.granted(container("web", **changes), (1 << 41) - 1)) == names(expected)
+
+
+def test_the_table_fits_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_listing(listing([container("web", privileged=True), container("proxy", cap_add=["NET_ADMIN"])], local=False))
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert "privileged" in said
+    assert "+ NET_ADMIN" in said
+
+
+def test_list_needs_no_container_and_no_typer() -> None:
+    plain = parse(["--list"])
+    assert plain is not None
+    assert plain[1:] == ("", [])
+    assert cli.read(["--list"]) == plain
+    assert cli.request_of(["--list", "web"]).container == "web"
+    with pytest.raises(Problem, match="runs nothing"):
+        cli.request_of(["--list", "web", "ls"])
+    with pytest.raises(Problem, match="missing argument"):
+        cli.request_of(["--dry-run"])
+
+
+def test_answers_that_follow_each_other_are_told_apart() -> None:
+    connection = fleet._Connection.__new__(fleet._Connection)
+    connection.rest = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2;x=y\r\n2]\r\n0\r\n\r\n"
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert [connection.receive() for _ in range(3)] == [(200, b"{}"), (200, b"[1,2]"), (404, b"")]
