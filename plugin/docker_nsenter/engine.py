@@ -300,7 +300,10 @@ def refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paus
             f"container {name} is restarting (its last exit status was {state.get('ExitCode')})", f"docker logs {name}"
         )
     if state.get("Paused") and not paused_ok:
-        raise Problem(f"container {name} is paused: nothing in it can run", f"docker unpause {name}")
+        raise Problem(
+            f"container {name} is paused: nothing in it can run",
+            f"docker unpause {name}, or --no-join-cgroup to look into it as it is",
+        )
     if not state.get("Running") or container.pid <= 0:
         ended = f" ({container.status}, exit status {state.get('ExitCode')})" if container.status else ""
         raise Problem(f"container {name} is not running{ended}", f"docker start {name}")

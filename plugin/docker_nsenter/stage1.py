@@ -172,8 +172,9 @@ def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Contai
     endpoint = docker_cli.endpoint(options, os.environ)
     if not engine.is_local(endpoint):
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
+    inside = {"mnt", "pid"} & set(request.namespaces)
     try:
-        return engine.find(endpoint, word)
+        return engine.find(endpoint, word, paused_ok=not (inside and request.join_cgroup))
     except engine.Silent as silent:
         return without_engine(endpoint, word, silent)
 

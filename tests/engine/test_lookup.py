@@ -80,6 +80,28 @@ def test_a_paused_one_says_so_and_nothing_hangs(run: Run, docker: Call, nsenter:
     assert nsenter(name, "true").returncode == 0
 
 
+@pytest.mark.parametrize("options", [("--no-join-cgroup",), ("--net-only",), ("--uts", "--ipc")])
+def test_a_paused_one_can_be_looked_into_and_is_paused_on(
+    run: Run, docker: Call, nsenter: Call, options: tuple[str, ...]
+) -> None:
+    """Where nothing of ours joins its cgroup nothing freezes; its filter can't be copied from a frozen v1 process."""
+    name = run("--security-opt", "seccomp=unconfined")
+    filtered = run("--hostname", "frozen")
+    docker("pause", name, filtered)
+    try:
+        assert nsenter(*options, name, "sh", "-c", "exit 7").returncode == 7
+        done = nsenter(*options, filtered, "hostname")
+        if done.returncode:
+            refused(done, "filter can only be copied while it runs", "--security-opt seccomp=unconfined")
+        done = nsenter(*options, "--security-opt", "seccomp=unconfined", filtered, "cat", "/proc/self/status")
+        assert "Seccomp:\t0" in done.stdout, done.stderr
+        shown = docker("inspect", "-f", "{{.State.Status}}", name, filtered).stdout
+        assert shown.split() == ["paused", "paused"]
+    finally:
+        docker("unpause", name, filtered)
+    assert docker("exec", filtered, "hostname").stdout == "frozen\n"
+
+
 def test_an_ambiguous_prefix_is_the_engines_own_words(run: Run, docker: Call, nsenter: Call) -> None:
     identities = [docker("inspect", "-f", "{{.Id}}", run()).stdout.strip() for _ in range(2)]
     for _ in range(40):

@@ -17,9 +17,13 @@ sys.path.insert(0, str(LIBRARY))
 from docker_nsenter.enter.seal import START  # noqa: E402
 from docker_nsenter.install import loader  # noqa: E402
 
+from ..weaken import roots_own  # noqa: E402
+
 Plan = dict[str, Any]
+# A checkout may be somebody's who is not root, and stage 2 takes no code from there
+EXECUTABLE = sys.executable if roots_own(LIBRARY) == LIBRARY else os.path.realpath(sys.executable)
 # As scripts/install has the launcher start it: by the loader, where that is what can be sealed in place
-PYTHON = [word for word in [loader(sys.executable), sys.executable] if word]
+PYTHON = [word for word in [loader(EXECUTABLE), EXECUTABLE] if word]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,14 +100,21 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
     return {**plan, **changes}
 
 
-def run_plan(plan: object, *, before: tuple[str, ...] = (), **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run stage 2 with a Plan, perhaps under another program such as strace."""
+def run_plan(
+    plan: object,
+    *,
+    before: tuple[str, ...] = (),
+    library: "Path | None" = None,
+    python: "list[str] | None" = None,
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run stage 2 with a Plan, perhaps under another program such as strace, or from another copy of the package."""
     fd = os.memfd_create("plan", 0)
     os.write(fd, json.dumps(plan).encode())
     os.lseek(fd, 0, os.SEEK_SET)
-    python = [*PYTHON, *START, str(fd), "0", ""]
+    words = [*(python or PYTHON), *START[:-1], str(library or roots_own(LIBRARY)), str(fd), "0", ""]
     options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
     try:
-        return subprocess.run([*before, *python], pass_fds=[fd], check=False, **options)
+        return subprocess.run([*before, *words], pass_fds=[fd], check=False, **options)
     finally:
         os.close(fd)

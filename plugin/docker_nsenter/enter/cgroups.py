@@ -68,9 +68,10 @@ class Cgroups:
                 if wanted:
                     raise
 
-    def frozen(self) -> bool:
+    def frozen(self, freezers: "tuple[tuple[str, bytes], ...]" = ()) -> bool:
         """Tell whether the container is frozen (docker pause): then nothing in its cgroup runs, nor would we."""
-        return any(_holds(f"{place}/{name}", word) for place in self._directories for name, word in FREEZERS)
+        wanted = freezers or FREEZERS
+        return any(_holds(f"{place}/{name}", word) for place in self._directories for name, word in wanted)
 
     def join(self) -> None:
         """Move this process into the v1 hierarchies."""
@@ -86,7 +87,9 @@ class Cgroups:
             posix.close(fd)
 
 
-FREEZERS = (("freezer.state", b"FROZEN"), ("cgroup.events", b"frozen 1"))
+# A v1 freezer holds its processes where no tracer can stop them; one of v2 lets them be traced (cgroup-v2.rst)
+NEVER_STOP = (("freezer.state", b"FROZEN"), ("freezer.state", b"FREEZING"))
+FREEZERS = (*NEVER_STOP, ("cgroup.events", b"frozen 1"))
 
 
 def _holds(path: str, word: bytes) -> bool:

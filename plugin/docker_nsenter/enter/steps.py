@@ -43,12 +43,20 @@ def _shelter(entry: Entry) -> None:
 def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
     entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted)
-    if entry.cgroups.frozen():
-        raise Refusal("the container is paused: nothing in it can run", "docker unpause it first")
+    if wanted and entry.cgroups.frozen():
+        raise Refusal(
+            "the container is paused: nothing in it can run",
+            "docker unpause it first, or --no-join-cgroup to look into it as it is",
+        )
 
 
 def _begin_copy(entry: Entry) -> None:
     count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
+    if count and entry.cgroups and entry.cgroups.frozen(cgroups.NEVER_STOP):
+        raise Refusal(
+            "the container is paused, and its seccomp filter can only be copied while it runs",
+            "--security-opt seccomp=unconfined enters without the filter",
+        )
     entry.copying = seccomp.begin(entry.target, count)
 
 

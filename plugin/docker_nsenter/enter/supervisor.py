@@ -4,7 +4,7 @@ import _signal
 import errno as errors
 import posix
 from select import POLLIN, poll
-from time import monotonic
+from time import monotonic, sleep
 
 from . import pumps, stdio
 from .child import ROLES, Channels, start
@@ -34,6 +34,8 @@ class Supervisor:
         self.pid = 0
         self.status: int | None = None
         self.deadline = 0.0
+        self._released = False  # to execute; only once: who traces the command's process could ask again and again
+        self._killed = False
         self._stopping = False
         self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
@@ -68,11 +70,12 @@ class Supervisor:
         deadline = monotonic() + START_TIMEOUT
         try:
             for word, rest in self._words(channels, deadline):
-                if word == "P" and installer and rest.isdigit():
-                    self._adopt(installer, int(rest), inside=inside)
+                if word == "P" and installer and _number(rest) > 0:
+                    self._adopt(installer, _number(rest), inside=inside)
                     installer = 0
                     channels.go()
-                elif word == "R" and self.pid:
+                elif word == "R" and self.pid and not self._released:
+                    self._released = True
                     if self.entry.limits:
                         self.entry.limits.score(self.pid)
                     check(self.entry, self.pid)
@@ -106,7 +109,7 @@ class Supervisor:
             ready = [fd for fd, _ in waiting.poll(max(0, int((deadline - monotonic()) * 1000)))]
             if self.socket in ready and self._client_gone():
                 raise Refusal("cancelled")
-            if not ready and monotonic() >= deadline:
+            if monotonic() >= deadline:  # also when somebody in the container makes that process talk without end
                 raise Refusal("the command did not start within 30 seconds: is the container frozen or out of memory?")
             if channels.words not in ready:
                 continue
@@ -121,16 +124,17 @@ class Supervisor:
     def _failure(self, word: str, rest: str) -> Refusal:
         """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
         role, _, rest = rest.partition(" ")
-        number, _, detail = rest.partition(" ")
-        if word == "F" and role == "execve" and number.isdigit():
-            return self._not_run(int(number) % 256, detail.partition(" ")[2])
-        if role not in ROLES or not number.isdigit() or int(number) >= len(ROLES[role]):
+        text, _, detail = rest.partition(" ")
+        number = _number(text)
+        if word == "F" and role == "execve" and number in (126, NOT_FOUND):
+            return self._not_run(number, detail.partition(" ")[2])
+        if role not in ROLES or not 0 <= number < len(ROLES[role]):
             return Refusal("the process that enters reported something that cannot be")
         if word == "W":
             return Refusal(printable(detail))
         code, _, call = detail.partition(" ")
-        reason = posix.strerror(int(code)) if code.isdigit() else "unknown error"
-        return Refusal(f"cannot {ROLES[role][int(number)][0]}: {printable(call)}: {reason}")
+        reason = posix.strerror(_number(code)) if _number(code) >= 0 else "unknown error"
+        return Refusal(f"cannot {ROLES[role][number][0]}: {printable(call)}: {reason}")
 
     def _not_run(self, status: int, reason: str) -> Refusal:
         """Say which command could not be executed, and what that means to who typed it."""
@@ -174,8 +178,7 @@ class Supervisor:
                 self.socket = -1
                 self._end()
             if self.deadline and monotonic() >= self.deadline:
-                self._send(_signal.SIGKILL)
-                self.deadline = 0.0
+                self._force()
             for pump in self.entry.io.pumps:
                 if pump.active and pumps.ready(pump, ready) and not pump.carry():
                     self._finish(pump)
@@ -252,6 +255,14 @@ class Supervisor:
             self._send(_signal.SIGCONT)
             self.deadline = monotonic() + GRACE
 
+    def _force(self) -> None:
+        """Kill; and end without the command when even that has to wait, until docker unpause."""
+        self._send(_signal.SIGKILL)
+        self.deadline = monotonic() + GRACE
+        if self._killed:
+            self.status = _signal.SIGKILL
+        self._killed = True
+
     def _client_gone(self) -> bool:
         """Tell whether the docker CLI closed its socket; bytes mean nothing."""
         try:
@@ -307,11 +318,19 @@ def _noted(number: int, frame: object) -> None:
     """Do nothing: the wake-up descriptor carries the number."""
 
 
+def _number(text: str) -> int:
+    """Read a small whole number of a child's; -1 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
 def _kill(pid: int) -> None:
-    """End a process of ours that has not become the command, and reap it."""
+    """End a process of ours that has not become the command, and reap it; one that is frozen dies when it thaws."""
     try:
         posix.kill(pid, _signal.SIGKILL)
-        posix.waitpid(pid, 0)
+        for _ in range(200):
+            if posix.waitpid(pid, posix.WNOHANG)[0]:
+                return
+            sleep(0.01)
     except (ProcessLookupError, ChildProcessError):
         return
 
