@@ -4,7 +4,7 @@ import posix
 import sys
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from . import kernel, seal, shelter, stdio, wire
+from . import kernel, origin, seal, shelter, stdio, wire
 from .accept import accept
 from .entry import Entry
 from .files import read_all
@@ -33,6 +33,7 @@ def serve(plan_fd: int, planner: int, socket: str, home: int = -1) -> "NoReturn"
     status = 125
     try:
         _protect()
+        origin.check()
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
         failed = _planned(planner)

@@ -63,7 +63,13 @@ MOST_WORDS, LONGEST_WORD, LARGEST_PID = 100_000, 1 << 21, 1 << 22
 
 
 def _text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_WORD and "\0" not in value
+    if not isinstance(value, str) or len(value) > LONGEST_WORD or "\0" in value:
+        return False
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which JSON can write and no system call can take
+        return False
+    return True
 
 
 def _words(value: object) -> bool:
@@ -83,7 +89,11 @@ def _one_of(*choices: str) -> "Callable[[object], bool]":
 
 
 def _some_of(*choices: str) -> "Callable[[object], bool]":
-    return lambda value: isinstance(value, list) and all(isinstance(word, str) and word in choices for word in value)
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) <= len(choices)
+        and all(isinstance(word, str) and word in choices for word in value)
+    )
 
 
 def _optional(check: "Callable[[object], bool]") -> "Callable[[object], bool]":
@@ -111,7 +121,7 @@ def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
 
 
 FIELDS: "dict[str, Callable[[object], bool]]" = {
-    "version": lambda value: value == 1,
+    "version": lambda value: value == 1 and type(value) is int,
     "target": _record({"pid": _pid, "container": _container, "name": _text}),
     "namespaces": _some_of(*NAMES),
     "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),

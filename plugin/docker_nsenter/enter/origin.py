@@ -1,0 +1,86 @@
+"""Refuse to act as root with code that others can change: who can write it would be root at the next entry.
+
+Such a start is no attack yet, but a habit of it is one waiting to happen: `sudo -E docker nsenter` with a plugin in the
+user's own ~/.docker runs whatever has got hold of that user's files. Access control lists are not looked at.
+"""
+
+import posix
+import sys
+
+from .files import read
+from .refusal import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OVERFLOW_ID = 65534
+TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local and thereby root's PATH
+S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
+
+
+def check() -> None:
+    """Refuse when a file that this process took code from, or a directory above one, is not root's alone."""
+    if posix.geteuid() != 0:
+        return
+    seen: set[str] = set()
+    for file in _files():
+        place = file
+        while place not in seen:
+            seen.add(place)
+            if _open_to_others(posix.stat(place or "/")):
+                raise Refusal(
+                    f"as root, no code is run that others can change: {place} is not root's alone",
+                    "sudo scripts/install --system puts a copy where only root can write",
+                )
+            place = place.rpartition("/")[0]
+
+
+def _files() -> "Iterator[str]":
+    """Yield the files whose code runs here, by the names they were loaded by and by their real ones."""
+    directories: set[str] = set()
+    program = sys.executable
+    for name in (program, *_links(program)):
+        yield name
+        directories.add(name.rpartition("/")[0])
+    for module in tuple(sys.modules.values()):
+        file: str | None = getattr(module, "__file__", None)
+        if file:
+            yield file
+            directories.add(file.rpartition("/")[0])
+    for directory in directories:
+        opened = posix.open(directory or "/", posix.O_PATH | posix.O_CLOEXEC)
+        yield posix.readlink(f"/proc/self/fd/{opened}")
+        posix.close(opened)
+
+
+def _links(path: str) -> "Iterator[str]":
+    """Follow a chain of links, as venv/bin/python -> /usr/bin/python3 -> python3.11 is one."""
+    for _ in range(40):
+        try:
+            to = posix.readlink(path)
+        except OSError:  # EINVAL: the file itself
+            return
+        path = to if to.startswith("/") else f"{path.rpartition('/')[0]}/{to}"
+        yield path
+
+
+def _open_to_others(found: posix.stat_result) -> bool:
+    """Tell whether others than root may write a file, or put another into a directory."""
+    mode = found.st_mode
+    if mode & S_IWOTH and not mode & S_ISVTX:
+        return True
+    group = found.st_gid if mode & S_IWGRP else 0
+    if found.st_uid == 0 and group in TRUSTED_GROUPS:
+        return False
+    nameless = _nameless()
+    return found.st_uid not in (0, *nameless) or group not in (*TRUSTED_GROUPS, *nameless)
+
+
+def _nameless() -> "tuple[int, ...]":
+    """Name the number of the host's root in a user namespace (rootless engines) that has none for him.
+
+    The root of such a namespace has no power of the host's that others could take over.
+    """
+    whole = int(read("/proc/self/uid_map").split()[2]) == (1 << 32) - 1
+    return () if whole else (OVERFLOW_ID,)

@@ -1,0 +1,131 @@
+"""As root, no code is run that others can change."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from docker_nsenter.install import loader
+
+from ..weaken import weakened
+from .conftest import plan_for, run_plan
+
+Unshared = Callable[..., int]
+
+
+def by_loader(python: Path) -> list[str]:
+    """Start an interpreter as scripts/install has the launcher do it."""
+    return [word for word in [loader(str(python)), str(python)] if word]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A copy of the package that only root can change."""
+    return weakened(tmp_path, {})
+
+
+def somebodys(library: Path) -> Path:
+    """The user's own copy, as in ~/.docker."""
+    for path in [library, *library.rglob("*")]:
+        os.chown(path, 1000, 1000)
+    return library
+
+
+def one_file(library: Path) -> Path:
+    """What `cp -a` by root leaves."""
+    os.chown(library / "docker_nsenter/enter/steps.py", 1000, 1000)
+    return library / "docker_nsenter/enter/steps.py"
+
+
+def directory_above(library: Path) -> Path:
+    """Who can rename the directory can put another in its place."""
+    os.chown(library.parent, 1000, 1000)
+    return library.parent
+
+
+def everybodys(library: Path) -> Path:
+    """A directory without the sticky bit of /tmp."""
+    (library / "docker_nsenter").chmod(0o777)
+    return library / "docker_nsenter"
+
+
+def a_groups(library: Path) -> Path:
+    """A directory that a group of users shares."""
+    os.chown(library, 0, 1000)
+    library.chmod(0o775)
+    return library
+
+
+def by_a_link(library: Path) -> Path:
+    """A link of root's to files of root's that lie in somebody's directory."""
+    home = library.parent / "home"
+    home.mkdir()
+    library.rename(home / "plugin")
+    library.symlink_to(home / "plugin")
+    os.chown(home, 1000, 1000)
+    return home
+
+
+@pytest.mark.parametrize("spoil", [somebodys, one_file, directory_above, everybodys, a_groups, by_a_link])
+def test_root_takes_no_code_that_others_can_change(
+    unshared: Unshared, library: Path, tmp_path: Path, spoil: Callable[[Path], Path]
+) -> None:
+    place = spoil(library)
+    marker = tmp_path / "marker"
+    done = run_plan(plan_for(unshared(), "touch", str(marker)), library=library)
+    assert done.returncode == 125
+    assert "no code is run that others can change: /" in done.stderr
+    assert str(place) in done.stderr or spoil is somebodys
+    assert "hint: sudo scripts/install --system" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert not marker.exists()
+
+
+def test_roots_own_copy_is_run_from_below_tmp(unshared: Unshared, library: Path) -> None:
+    """/tmp is everybody's, but for its sticky bit nobody can change there what is root's."""
+    done = run_plan(plan_for(unshared(), "true"), library=library)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_root_uses_no_interpreter_that_others_can_change(unshared: Unshared, tmp_path: Path) -> None:
+    python = tmp_path / "bin" / os.path.basename(os.path.realpath(sys.executable))
+    python.parent.mkdir()
+    shutil.copy(os.path.realpath(sys.executable), python)
+    assert run_plan(plan_for(unshared(), "true"), python=by_loader(python)).returncode == 0
+    os.chown(python, 1000, 1000)
+    done = run_plan(plan_for(unshared(), "true"), python=by_loader(python))
+    assert done.returncode == 125
+    assert str(python) in done.stderr
+    os.chown(python, 0, 0)
+    link = tmp_path / "link"
+    link.symlink_to(python)
+    os.chown(python.parent, 1000, 1000)
+    assert run_plan(plan_for(unshared(), "true"), python=by_loader(link)).returncode == 125
+
+
+def test_a_root_of_a_user_namespace_may_use_the_hosts_files(library: Path, tmp_path: Path) -> None:
+    """A rootless engine's: the host's root has no number there, and this one no power that others could want."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(library)!r}); from docker_nsenter.enter import origin; origin.check()"
+    )
+    for path in [tmp_path, library.parent, library, *library.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o055)
+    for path in [*tmp_path.parents][:-2]:
+        path.chmod(path.stat().st_mode | 0o011)
+    as_user = [
+        "setpriv",
+        "--reuid",
+        "4242",
+        "--regid",
+        "4242",
+        "--clear-groups",
+        "unshare",
+        "--user",
+        "--map-root-user",
+    ]
+    words = [*as_user, os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
