@@ -6,6 +6,8 @@
 import posix
 import sys
 
+from . import bundle
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -23,10 +25,12 @@ def main() -> "NoReturn":
     reader, writer = posix.pipe()
     planner = posix.fork()
     if planner:
+        bundle.load("enter")
         from .routes import ahead
 
         posix.close(writer)
         ahead.become(reader, planner)
+    bundle.load("plan")
     from . import stage1
 
     posix.close(reader)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+from . import bundle
 from .docker_cli import config_directory
 from .errors import Problem
 
@@ -26,8 +27,10 @@ def main(words: list[str]) -> int:
     target = f"{directory}/docker-nsenter"
     try:
         if "--remove" in words:
+            bundle.remove()
             os.unlink(target)
         else:
+            bundle.write()
             write(directory, target)
     except OSError as problem:
         raise Problem(f"cannot change {target}: {problem.strerror}") from problem

@@ -1,0 +1,77 @@
+"""The bundle: the same modules as the files, and never an old one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
+START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import bundle; "
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package with its bundles."""
+    shutil.copytree(PACKAGE, tmp_path / "docker_nsenter", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "docker_nsenter/__pycache__").mkdir()
+    python(tmp_path, "bundle.write()")
+    return tmp_path
+
+
+def python(place: Path, code: str) -> str:
+    """Run code that has `bundle` of a copy of the package, as the launcher starts Python."""
+    command = [sys.executable, "-I", "-S", "-B", "-c", START + code, str(place)]
+    return subprocess.check_output(command, text=True, timeout=60)
+
+
+def loaders(stage: str, module: str) -> str:
+    """Code that prints which loader each module of ours came by."""
+    return (
+        f"bundle.load({stage!r}); import docker_nsenter.{module}; "
+        "print(*(f'{n}={type(m.__loader__).__name__}' for n, m in sys.modules.items() "
+        "if n.startswith('docker_nsenter.') and n != 'docker_nsenter.bundle'))"
+    )
+
+
+@pytest.mark.parametrize(("stage", "module"), [("enter", "routes.ahead"), ("plan", "stage1")])
+def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str) -> None:
+    found = python(copy, loaders(stage, module)).split()
+    assert found
+    assert [word for word in found if not word.endswith("=Finder")] == []
+
+
+def test_a_module_that_changed_since_is_read_from_its_source(copy: Path) -> None:
+    source = copy / "docker_nsenter/enter/refusal.py"
+    source.write_text(source.read_text() + "\nCHANGED = 1\n")
+    found = python(
+        copy, loaders("enter", "routes.ahead") + "; print(sys.modules['docker_nsenter.enter.refusal'].CHANGED)"
+    )
+    assert "docker_nsenter.enter.refusal=SourceFileLoader" in found.split()
+    assert found.split()[-1] == "1"
+
+
+def test_a_module_touched_since_is_read_from_its_source(copy: Path) -> None:
+    os.utime(copy / "docker_nsenter/enter/refusal.py", (1, 1))
+    assert "docker_nsenter.enter.refusal=SourceFileLoader" in python(copy, loaders("enter", "routes.ahead")).split()
+
+
+def test_without_a_bundle_the_files_do(copy: Path) -> None:
+    python(copy, "bundle.remove()")
+    found = python(copy, loaders("enter", "routes.ahead")).split()
+    assert {word.rpartition("=")[2] for word in found} == {"SourceFileLoader"}
+
+
+def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
+    """What the functions of stage 1 import on the way of a plain line must be in the bundle, too."""
+    code = (
+        "bundle.load('plan'); from docker_nsenter import stage1; "
+        "stage1.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
+        "print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n != 'docker_nsenter.bundle'"
+        " and type(m.__loader__).__name__ != 'Finder'))"
+    )
+    assert set(python(copy, code).split()) <= {
+        f"docker_nsenter.enter.{name}" for name in ("target", "files", "refusal", "kernel")
+    }
