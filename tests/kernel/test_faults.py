@@ -92,7 +92,7 @@ def occurrences(trace: str) -> dict[str, set[int]]:
         counted = pid == ours[0] or name not in MOST if ours else False
         # CPython 3.12 and later count their own threads at a fork, and do without where they can't
         counted &= not re.search(r'/proc/self/stat", O_RDONLY(\)| <)|, 1024\)|^\d+ <unf', rest)
-        if counted and name in CALLS and "CAPBSET_READ" not in rest:
+        if counted and name in CALLS:
             found.setdefault(name, set()).add(counts[pid, name])
     return found
 

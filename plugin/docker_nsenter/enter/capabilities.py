@@ -1,10 +1,8 @@
-"""Hold exactly the capabilities that the Plan grants: bounding, permitted, effective, inheritable, ambient.
+"""Name the kernel's capabilities, and sets of them.
 
 A set is a whole number, bit N for capability N, so that capabilities without a name here are kept or dropped like
 any other (capabilities(7); linux/capability.h).
 """
-
-from . import kernel
 
 NAMES = (
     "CHOWN",
@@ -62,30 +60,3 @@ def names(mask: int) -> list[str]:
     """Name the capabilities of a set, those without a name by number."""
     bits = [number for number in range(64) if mask >> number & 1]
     return [NAMES[number] if number < len(NAMES) else f"CAP_{number}" for number in bits]
-
-
-def drop_bounding(keep: int) -> None:
-    """Drop every capability that the kernel knows and `keep` lacks from the bounding set."""
-    for number in range(64):
-        held = kernel.bounding_has(number)
-        if held is None:  # EINVAL: past the kernel's last capability
-            return
-        if held and not keep >> number & 1:
-            kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-
-
-def set_process(effective: int, permitted: int, inheritable: int) -> None:
-    """Set the three sets of this thread by capset(2), version 3 of its structures."""
-    words = bytearray()
-    for shift in (0, 32):
-        for mask in (effective, permitted, inheritable):
-            words += (mask >> shift & 0xFFFFFFFF).to_bytes(4, "little")
-    kernel.capset(words)
-
-
-def set_ambient(mask: int) -> None:
-    """Clear the ambient set, then raise what `mask` says; each must be permitted and inheritable."""
-    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
-    for number in range(64):
-        if mask >> number & 1:
-            kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_RAISE, number)

@@ -52,14 +52,14 @@ class Cgroups:
         self.tasks: list[int] = []
         self.unified = -1
         self.rows = parse(target.read("cgroup"))
-        self._directories: list[str] = []
+        self._places: dict[str, str] = {}  # where each hierarchy's cgroup of the container lies
         own = parse(read("/proc/self/cgroup"))
         missing = [row for row in self.rows if row not in own]
         hierarchies = mounts(read("/proc/self/mountinfo"))
         for controllers, path in missing:
             try:
                 place = directory(hierarchies, controllers, path)
-                self._directories.append(place)
+                self._places[controllers] = place
                 if wanted and controllers:
                     self.tasks.append(posix.open(f"{place}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
                 elif wanted:
@@ -68,10 +68,10 @@ class Cgroups:
                 if wanted:
                     raise
 
-    def frozen(self, freezers: "tuple[tuple[str, bytes], ...]" = ()) -> bool:
+    def frozen(self, freezers: "tuple[tuple[str, str, bytes], ...]" = ()) -> bool:
         """Tell whether the container is frozen (docker pause): then nothing in its cgroup runs, nor would we."""
-        wanted = freezers or FREEZERS
-        return any(_holds(f"{place}/{name}", word) for place in self._directories for name, word in wanted)
+        rows = [row for row in freezers or FREEZERS if row[0] in self._places]
+        return any(_holds(f"{self._places[kind]}/{name}", word) for kind, name, word in rows)
 
     def join(self) -> None:
         """Move this process into the v1 hierarchies."""
@@ -87,9 +87,10 @@ class Cgroups:
             posix.close(fd)
 
 
+# By controllers ('' for v2): the files of a freezer and what they say while it is frozen
 # A v1 freezer holds its processes where no tracer can stop them; one of v2 lets them be traced (cgroup-v2.rst)
-NEVER_STOP = (("freezer.state", b"FROZEN"), ("freezer.state", b"FREEZING"))
-FREEZERS = (*NEVER_STOP, ("cgroup.events", b"frozen 1"))
+NEVER_STOP = (("freezer", "freezer.state", b"FROZEN"), ("freezer", "freezer.state", b"FREEZING"))
+FREEZERS = (*NEVER_STOP, ("", "cgroup.events", b"frozen 1"))
 
 
 def _holds(path: str, word: bytes) -> bool:

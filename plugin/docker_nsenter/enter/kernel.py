@@ -73,7 +73,6 @@ CLONE_INTO_CGROUP = 0x200000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
-PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_MM = 35
 PR_SET_CHILD_SUBREAPER = 36
@@ -175,16 +174,6 @@ def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
 def address(buffer: bytearray) -> int:
     """Tell where a buffer lies in memory, for structures that hold pointers; the caller keeps it alive."""
     return int(addressof((_Char * len(buffer)).from_buffer(buffer)))
-
-
-def bounding_has(capability: int) -> "bool | None":
-    """Tell whether the bounding set has a capability; None past the kernel's last one."""
-    try:
-        return prctl(PR_CAPBSET_READ, capability) == 1
-    except OSError as problem:
-        if problem.errno == 22:  # EINVAL: no such capability
-            return None
-        raise
 
 
 def memory_copy(target: int, source: int, size: int) -> None:

@@ -10,7 +10,7 @@ import posix
 import sys
 from _signal import SIGKILL
 
-from . import capabilities, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, shelter, stdio
+from . import capabilities, capset, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, shelter, stdio
 from .entry import Entry, resolve
 from .refusal import Refusal
 from .target import pin
@@ -186,7 +186,7 @@ def _check_directory(entry: Entry) -> None:
 
 
 def _drop(entry: Entry) -> None:
-    capabilities.drop_bounding(entry.bounding)
+    capset.drop_bounding(entry.bounding)
     kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
     who = entry.credentials
     if who:
@@ -198,8 +198,8 @@ def _drop(entry: Entry) -> None:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     needed = 0 if entry.no_new_privs or not entry.filters else capabilities.SYS_ADMIN  # seccomp(2) asks for it
     held = entry.permitted | needed
-    capabilities.set_process(held, held, entry.ambient)
-    capabilities.set_ambient(entry.ambient)
+    capset.set_process(held, held, entry.ambient)
+    capset.set_ambient(entry.ambient)
     entry.dropped = True
 
 
@@ -217,7 +217,7 @@ def _close_rest(entry: Entry) -> None:
 def _install_filters(entry: Entry) -> None:
     seccomp.install(entry.filters)
     if not entry.no_new_privs:
-        capabilities.set_process(entry.permitted, entry.permitted, entry.ambient)
+        capset.set_process(entry.permitted, entry.permitted, entry.ambient)
 
 
 def _install_early(entry: Entry) -> None:
