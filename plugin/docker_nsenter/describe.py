@@ -1,20 +1,24 @@
 """Show things to a person: the running containers, one of them, what an entry would be. Colours are the terminal's."""
 
+import shlex
+
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from .enter.capabilities import ALL, names
+from . import defaults
+from .enter.capabilities import ALL, NUMBERS, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .enter.accept import Plan
+    from .enter.accept import Plan, PlannedCapabilities
 
     Row = dict[str, Any]
 
+KNOWN = (1 << len(NUMBERS)) - 1
 WARNING, HOST, SHARED, QUIET = "bold red", "yellow", "cyan", "dim"
 ORDER = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user", "time")
 
@@ -182,42 +186,193 @@ def limit_text(pair: "list[int | None]") -> str:
 
 # --- what an entry would be ---------------------------------------------------------------------------------------
 
+HEADINGS = {"pid1": "PID 1 now", "docker_exec": "docker exec", "you": "you would get", "nsenter": "raw nsenter"}
 
-def show(plan: "Plan", facts: "dict[str, str] | None") -> None:
-    """Print the Plan as a table; `facts` are what the kernel says of the process, where it may be asked."""
+
+def show_explanation(found: "Row") -> None:
+    """Print what an entry would be: the columns, the options, the commands."""
     console = Console(highlight=False)
-    table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    table.add_column("restriction", no_wrap=True)
-    table.add_column("you would get")
-    for name, value in rows(plan, facts).items():
-        table.add_row(Text(name, style="cyan"), Text(value))
-    console.print(Text(f"docker nsenter would enter {plan['target']['name']} by the local route; nothing was entered."))
-    console.print()
+    plan, columns = found["plan"], found["restrictions"]
+    console.print(
+        Text(f"docker nsenter would enter {plan['target']['name']} by the local route; nothing was entered.\n")
+    )
+    if columns["you"]:
+        console.print(_columns(found))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", max_width=24, overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value in rows(found).items():
+        table.add_row(name, Text(value))
     console.print(table)
-    if facts is None:
+    if not columns["you"]:
         console.print("\nhint: sudo shows the numbers that only root may read", markup=False)
 
 
-def rows(plan: "Plan", facts: "dict[str, str] | None") -> dict[str, str]:
-    """List the table's rows: the kernel's facts where they are known, the Plan's words elsewhere."""
-    shown = {} if facts is None else {name: value for name, value in facts.items() if value}
-    if facts is None:
-        shown["namespaces"] = " ".join(plan["namespaces"])
-        shown["capabilities"] = _capabilities(plan)
-        shown["seccomp"] = plan["seccomp"]
-        shown["user"] = "yours" if plan["user"] is None else plan["user"] or "root"
+def _columns(found: "Row") -> Table:
+    """Lay the four columns out; what goes beyond docker exec is in warning colour."""
+    columns = {name: facts for name, facts in found["restrictions"].items() if facts}
+    table = _table()
+    table.add_column("", max_width=16)
+    for name in columns:
+        table.add_column(HEADINGS[name], overflow="fold")
+    for label, cells in column_rows(found).items():
+        beyond = len(set(cells.values())) > 1 and cells.get("you") != cells.get("docker_exec")
+        texts = [Text(cells[name], style=WARNING if name == "you" and beyond else "") for name in columns]
+        table.add_row(Text(label, style="cyan"), *texts)
+    table.add_row(*([""] * (len(columns) + 1)))
+    return table
+
+
+def column_rows(found: "Row") -> "dict[str, dict[str, str]]":
+    """List the rows of the four columns: {restriction: {column: text}}; limits only where they differ."""
+    columns = {name: facts for name, facts in found["restrictions"].items() if facts}
+    raw, pid1 = columns["nsenter"], columns["pid1"]
+    table = _space_rows(found, columns)
+    texts: dict[str, Callable[[Row], str]] = {
+        "user": lambda facts: f"{facts['uid']}:{facts['gid']}",
+        "groups": lambda facts: " ".join(map(str, facts["groups"])) or "none",
+        **{f"{name} set": _set_text(name, raw) for name in ("effective", "bounding")},
+        **{f"{name} set": _set_text(name, raw) for name in ("permitted", "inheritable", "ambient")},
+        "seccomp": lambda facts: _count(facts["seccomp_filters"], "filter"),
+        "no_new_privs": lambda facts: "yes" if facts["no_new_privs"] else "no",
+        "label": lambda facts: facts["label"] or "none",
+        "cgroup": lambda facts: _whose(facts["cgroups"], pid1["cgroups"], raw["cgroups"]),
+        "oom_score_adj": lambda facts: str(facts["oom_score_adj"]),
+        "umask": lambda facts: facts["umask"],
+        "directory": lambda facts: facts["directory"],
+    }
+    for label, text in texts.items():
+        table[label] = {name: text(facts) for name, facts in columns.items()}
+    for label in ("permitted set", "inheritable set", "ambient set"):
+        twin = table["effective set"] if label == "permitted set" else dict.fromkeys(columns, "none")
+        if table[label] == twin:
+            del table[label]
+    for limit in pid1["limits"]:
+        cells = {name: limit_text(facts["limits"][limit]) for name, facts in columns.items()}
+        if len(set(cells.values())) > 1:
+            table[limit] = cells
+    return table
+
+
+def _space_rows(found: "Row", columns: "Row") -> "dict[str, dict[str, str]]":
+    """List the namespaces, those that agree in one row."""
+    groups: list[tuple[list[str], dict[str, str]]] = []
+    for kind in [each for each in ORDER if each in found["namespaces"]]:
+        cells = _space_cells(found, kind, columns)
+        same = [kinds for kinds, others in groups if others == cells]
+        if same:
+            same[0].append(kind)
+        else:
+            groups.append(([kind], cells))
+    return {" ".join(kinds): cells for kinds, cells in groups}
+
+
+def _space_cells(found: "Row", kind: str, columns: "Row") -> "dict[str, str]":
+    """Tell for each column whose namespace of a kind it is."""
+    space = found["namespaces"][kind]
+    if space["pid1"] == space["yours"]:
+        return dict.fromkeys(columns, "host's")
+    yours = "container's" if space["joined"] else "yours"
+    if kind == "mnt" and not space["joined"] and found["plan"]["mounts"]:
+        yours = "yours, with " + " ".join(f"/{name}" for name in found["plan"]["mounts"])
+    return {**dict.fromkeys(columns, "container's"), "you": yours}
+
+
+def _set_text(name: str, raw: "Row") -> "Callable[[Row], str]":
+    """Make the writer of a capability set: by docker's default, or by what raw nsenter keeps."""
+
+    def text(facts: "Row") -> str:
+        held, known = facts[name], set(defaults.NAMES)
+        more, less = [each for each in held if each not in known], known - set(held)
+        if not held:
+            return "none"
+        if held == raw["bounding"] and len(more) > 3:
+            return f"all {len(held)} of yours"
+        if len(more) <= 3 and len(less) <= 3:
+            return " ".join(["default", *(f"+{each}" for each in more), *(f"-{each}" for each in sorted(less))])
+        return " ".join(held) if len(held) <= 3 else f"{len(held)} capabilities"
+
+    return text
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number > 1)}" if number else "none"
+
+
+def _whose(value: object, containers: object, callers: object) -> str:
+    """Tell whose cgroups they are."""
+    if containers == callers:
+        return "the same"
+    return "container's" if value == containers else "yours" if value == callers else "another"
+
+
+def rows(found: "Row") -> dict[str, str]:
+    """List what stands below the columns: what is run, what each option changed, nsenter's line."""
+    plan: Plan = found["plan"]
+    shown = {} if found["restrictions"]["you"] else planned_rows(plan)
+    joined = [name for name, space in (found["namespaces"] or {}).items() if space["joined"]]
+    if found["namespaces"]:
+        shown["joins"] = " ".join(joined) or "nothing (all shared already)"
     shown["directory"] = plan["directory"] or "where you are"
     shown["terminal"] = "one of the container's" if plan["tty"] else "none"
     if plan["mounts"]:
         shown["mounted afresh"] = " ".join(f"/{name}" for name in plan["mounts"])
     shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
+    if found["profile"]:
+        shown["the profile"] = f"stands for {' '.join(found['profile'])}"
+    for row in found["options"]:
+        shown[row["option"]] = change_text(row["changes"])
+    shown["nearest nsenter"] = shlex.join(found["nsenter"])
     return shown
 
 
-def _capabilities(plan: "Plan") -> str:
+def planned_rows(plan: "Plan") -> dict[str, str]:
+    """List the Plan's words, where the kernel can't be asked."""
+    return {
+        "namespaces": " ".join(plan["namespaces"]),
+        "capabilities": _capabilities(plan["capabilities"]),
+        "seccomp": plan["seccomp"],
+        "user": "yours" if plan["user"] is None else plan["user"] or "root",
+    }
+
+
+# What stands for nothing said, by field
+NOTHING = {"user": "yours", "directory": "where you are"}
+MANY = 3  # variables that are still named one by one
+
+
+def change_text(differing: "dict[str, list[Any]]") -> str:
+    """Put in words what an option changed in the Plan."""
+    if not differing:
+        return "changes nothing here"
+    parts = []
+    for field, (before, now) in differing.items():
+        if field == "capabilities":
+            parts.append(f"capabilities: {_capabilities(now)}")
+        elif field == "environment":
+            more = [word for word in now["set"] if word not in before["set"]]
+            parts.append(f"environment: {' '.join(more) if len(more) <= MANY else f'{len(more)} variables'}")
+        elif isinstance(now, list) and isinstance(before, list):
+            differ = [f"+{word}" for word in now if word not in before]
+            parts.append(f"{field}: {' '.join(differ + [f'-{word}' for word in before if word not in now])}")
+        else:
+            parts.append(f"{field}: {_word(field, now)}, not {_word(field, before)}")
+    return "; ".join(parts)
+
+
+def _word(field: str, value: object) -> str:
+    if value is None:
+        return NOTHING.get(field, "the container's")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or ("root" if field == "user" else "none")
+
+
+def _capabilities(planned: "PlannedCapabilities") -> str:
     """Put the planned capabilities in words."""
-    planned = plan["capabilities"]
     base = "all that the caller has" if planned["base"] == "caller" else "the container's"
     words = {"plus": planned["add"], "without": planned["drop"]}
-    parts = [f"{word} {'ALL' if mask == ALL else ' '.join(names(mask))}" for word, mask in words.items() if mask]
+    parts = [
+        f"{word} {'ALL' if mask == ALL else ' '.join(names(mask & KNOWN))}" for word, mask in words.items() if mask
+    ]
     return ", ".join([base, *parts])

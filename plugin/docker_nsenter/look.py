@@ -30,18 +30,17 @@ def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
 
 
 def explain(request: "Request", container: "engine.Container", plan: "Plan") -> int:
-    """Print the Plan and enter nothing."""
-    if request.format == "json":
-        from .enter.wire import dumps
-
-        sys.stdout.write(dumps(plan) + "\n")
-        return 0
-    stage1.add_packages()
-    from . import describe
+    """Explain the Plan and enter nothing."""
+    from . import explain as explaining
     from .routes.local import survey
 
-    describe.show(plan, survey(plan))
-    return 0
+    circumstances = explaining.Circumstances(
+        stage1.callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
+    )
+    found = survey(plan)
+    by_exec = survey(circumstances.plan(explaining.exec_request(request), container)) if found else None
+    shown = explaining.explanation(request, container, plan, circumstances, found, by_exec)
+    return _show(request, shown, "explanation")
 
 
 def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:
@@ -54,5 +53,6 @@ def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:
     stage1.add_packages()
     from . import describe
 
-    {"listing": describe.show_listing, "card": describe.show_card}[kind](found)
+    show = {"listing": describe.show_listing, "card": describe.show_card, "explanation": describe.show_explanation}
+    show[kind](found)
     return 0

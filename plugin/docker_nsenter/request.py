@@ -31,6 +31,7 @@ class Request:
 
     def __init__(self, values: "dict[str, Any]", container: str, command: list[str]) -> None:
         """Take the options' values by parameter name; Problem when they contradict each other."""
+        self.values = values
         self.container = container
         self.command = command[1:] if command[:1] == ["--"] else command
         self.namespaces = _namespaces(values)

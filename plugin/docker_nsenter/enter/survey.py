@@ -1,40 +1,72 @@
 """Read what an entry would find, and enter nothing: for --dry-run."""
 
-from . import capabilities, namespaces, seccomp
-from .cgroups import parse
+import posix
+
+from . import facts, lsm, namespaces, seccomp
 from .entry import Entry, resolve
 from .refusal import Refusal
 from .target import pin
+from .verify import expected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .accept import Plan
+    from .facts import Facts
 
 
-def survey(plan: "Plan") -> "dict[str, str]":
-    """Describe, row by row, what the command would hold; Refusal as for an entry."""
+def survey(plan: "Plan") -> "Facts":
+    """Describe the process, what the command would hold, and what raw nsenter would; Refusal as for an entry."""
     entry = Entry(plan)
     entry.target = pin(plan["target"]["pid"], plan["target"]["container"])
     entry.joined = namespaces.differing(entry.target, plan["namespaces"])
     resolve(entry)
-    who = entry.credentials
-    rows = {
-        "process": str(plan["target"]["pid"]),
-        "joins": " ".join(entry.joined) or "nothing (all shared already)",
-        "shares already": " ".join(name for name in plan["namespaces"] if name not in entry.joined),
-        "user": f"uid {who.uid}, gid {who.gid}, groups {' '.join(map(str, who.groups))}" if who else "yours",
-        "capabilities": " ".join(capabilities.names(entry.permitted)) or "none",
-        "bounding set": " ".join(capabilities.names(entry.bounding)) or "none",
-        "seccomp": f"{seccomp.wanted_filters(entry.target, plan['seccomp'])} filter(s), copied from the process",
-        "no_new_privs": "yes" if entry.no_new_privs else "no",
-        "security label": entry.label or "unchanged",
+    pid1 = facts.of_process(entry.target)
+    pid1["directory"] = posix.readlink("cwd", dir_fd=entry.target.proc)
+    return {
+        "pid1": pid1,
+        "you": _of_entry(entry),
+        "nsenter": _of_raw(entry),
+        "inherited_limits": facts.shim_limits(entry.target),
+        "uid": entry.credentials.uid if entry.credentials else posix.geteuid(),
+        "gid": entry.credentials.gid if entry.credentials else posix.getegid(),
+        "namespaces": {
+            name: {
+                "pid1": facts.inode(entry.target, name),
+                "yours": facts.number(entry.own[name]),
+                "joined": name in entry.joined,
+            }
+            for name in facts.of_namespaces(entry.target)
+        },
     }
-    if plan["cgroups"]:
-        rows["cgroups"] = " ".join(sorted({path for _, path in parse(entry.target.read("cgroup"))}))
-    if entry.limits:
-        rows["oom_score_adj"] = str(entry.limits.oom_score_adj)
-        rows["open files"] = "{}, at most {}".format(*entry.limits.rlimits[7])
-    return rows
+
+
+def _of_entry(entry: Entry) -> "Facts":
+    """Say what the kernel would say of the command; it is what verify.py asks for before the command starts."""
+    plan, own = entry.plan, facts.of_self()
+    status = {**entry.own_status, **expected(entry)}
+    if entry.credentials:
+        status["Groups"] = entry.host_groups()
+    filters = seccomp.wanted_filters(entry.target, plan["seccomp"])
+    status["Seccomp"], status["Seccomp_filters"] = [2 if filters else 0], [filters]
+    found = facts.of_status(status)
+    theirs = facts.of_process(entry.target)
+    found["label"] = entry.label or lsm.label_of(None)
+    found["cgroups"] = theirs["cgroups"] if plan["cgroups"] else own["cgroups"]
+    found["limits"] = facts.named(entry.limits.rlimits) if entry.limits else own["limits"]
+    found["oom_score_adj"] = entry.limits.oom_score_adj if entry.limits else own["oom_score_adj"]
+    found["directory"] = plan["directory"] or posix.getcwd()
+    return found
+
+
+def _of_raw(entry: Entry) -> "Facts":
+    """Say what the kernel would say of a command of `nsenter -a`: it keeps all that the caller has."""
+    found = facts.of_self()
+    found["directory"] = posix.getcwd() if entry.target.namespace("mnt") == entry.own["mnt"] else "/"
+    if entry.target.namespace("user") != entry.own["user"]:  # who joins one gets every capability in it, as its root
+        entry.joined = ["user"]
+        found.update(dict.fromkeys(("effective", "permitted"), found["bounding"]))
+        found["uid"], found["gid"], found["groups"] = entry.host_id(0, "uid_map"), entry.host_id(0, "gid_map"), []
+    return found
 
 
 __all__ = ["Refusal", "survey"]

@@ -54,7 +54,7 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
         "NoNewPrivs": [int(entry.no_new_privs)],
         "Seccomp": [2 if entry.filters else 0],
         "Seccomp_filters": [len(entry.filters)],
-        "Umask": [0o022],
+        "Umask": [0o022] if entry.credentials else entry.own_status["Umask"],
     }
     if entry.credentials:
         fields["Uid"] = [entry.host_id(entry.credentials.uid, "uid_map")] * 4

@@ -6,7 +6,7 @@ from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from ..enter.accept import Plan
 
@@ -32,7 +32,7 @@ def send(plan: "Plan", fd: int) -> None:
         data = data[os.write(fd, data) :]
 
 
-def survey(plan: "Plan") -> "dict[str, str] | None":
+def survey(plan: "Plan") -> "dict[str, Any] | None":
     """Read what an entry would find; None without root, which it needs."""
     if os.geteuid() != 0:
         return None
