@@ -33,7 +33,7 @@ HOT_ALLOWED = {"os", "sys"}
 # What runs in the process that enters: os would keep decoded copies of the caller's environment in its memory
 LEAN = ["__main__", "routes/ahead"]
 LONGEST = 40
-SCRIPTS = ["install", "uninstall", "try", "test", "test-lsm", "check", "bench", "engine", "generate-grammar"]
+SCRIPTS = ["install", "uninstall", "try", "test", "test-lsm", "check", "bench", "engine", "fuzz", "generate-grammar"]
 
 
 def tree(path: Path) -> ast.Module:

@@ -216,7 +216,7 @@ def _context_endpoint(directory: str, name: str) -> Endpoint:
     """Read a named context from docker's store."""
     from hashlib import sha256
 
-    digest = sha256(name.encode()).hexdigest()
+    digest = sha256(os.fsencode(name)).hexdigest()
     meta = f"{directory}/contexts/meta/{digest}/meta.json"
     try:
         with open(meta, "rb") as file:

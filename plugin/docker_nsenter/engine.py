@@ -91,7 +91,7 @@ def timeout() -> float:
 def process(word: str) -> Container:
     """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
     number = word.removeprefix("pid:")
-    if not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
+    if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
         raise Problem(f"{word} is no process: pid: is followed by its number")
     from .enter.files import read
     from .enter.target import parse_status

@@ -44,7 +44,7 @@ def columns() -> int:
     """Tell how wide the terminal is, as far as that reads well."""
     given = os.environ.get("COLUMNS", "")
     try:
-        width = int(given) if given.isdigit() else os.get_terminal_size(1).columns
+        width = int(given) if given.isdecimal() else os.get_terminal_size(1).columns
     except OSError:
         width = 80
     return max(NARROWEST, min(width or 80, WIDEST))

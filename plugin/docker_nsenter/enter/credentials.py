@@ -60,6 +60,11 @@ def rows(text: bytes, fields: int) -> list[list[str]]:
     return [row for row in split if len(row) >= fields]
 
 
+def _plain(word: str) -> bool:
+    """Tell whether a field is an ordinary number: ² is a digit to Python, too, and a MiB of nines one number."""
+    return word.isascii() and word.isdigit() and len(word) < 20
+
+
 def number(word: str) -> "int | None":
     """Read a whole number as docker does: decimal digits, at most 2147483647; None for a name."""
     if not word.isascii() or not word.isdigit():
@@ -81,7 +86,7 @@ def resolve(root: int, user: str, group_add: list[str]) -> Credentials:
         gid = _group(groups, group)
     else:
         # docker looks supplementary groups up by the user's name, and by the word given where there is no row
-        extra = [int(row[2]) for row in groups if len(row) > 3 and row[2].isdigit() and login in row[3].split(",")]
+        extra = [int(row[2]) for row in groups if len(row) > 3 and _plain(row[2]) and login in row[3].split(",")]
     extra += [_group(groups, word) for word in group_add]
     unique = list(dict.fromkeys([gid, *(value for value in extra if value <= LARGEST_ID)]))
     return Credentials(uid, gid, unique, home, shell)
@@ -91,7 +96,7 @@ def _user(passwd: list[list[str]], name: str) -> tuple[int, int, str, str, str]:
     """Find uid, gid, home, shell and login name of a user given by name or number."""
     wanted = number(name) if name else 0
     for row in passwd:
-        if not row[2].isdigit() or not row[3].isdigit():
+        if not _plain(row[2]) or not _plain(row[3]):
             continue
         if row[0] == name or (wanted is not None and int(row[2]) == wanted):
             home = row[5] if len(row) > 5 else ""
@@ -105,14 +110,14 @@ def _user(passwd: list[list[str]], name: str) -> tuple[int, int, str, str, str]:
 def _bounded(word: str) -> int:
     """Read an id of the container's files; Refusal past docker's bound."""
     value = number(word)
-    assert value is not None  # the caller checked for digits
+    assert value is not None  # the caller found it plain
     return value
 
 
 def _group(groups: list[list[str]], word: str) -> int:
     """Find a group's id by name or number."""
     for row in groups:
-        if row[0] == word and row[2].isdigit():
+        if row[0] == word and _plain(row[2]):
             return _bounded(row[2])
     value = number(word)
     if value is None:
