@@ -52,14 +52,14 @@ class Cgroups:
         self.tasks: list[int] = []
         self.unified = -1
         self.rows = parse(target.read("cgroup"))
-        self._places: dict[str, str] = {}  # where each hierarchy's cgroup of the container lies
+        self._places: dict[str, str] = {}  # where each controller's cgroup of the container lies
         own = parse(read("/proc/self/cgroup"))
         missing = [row for row in self.rows if row not in own]
         hierarchies = mounts(read("/proc/self/mountinfo"))
         for controllers, path in missing:
             try:
                 place = directory(hierarchies, controllers, path)
-                self._places[controllers] = place
+                self._places.update(dict.fromkeys(controllers.split(","), place))
                 if wanted and controllers:
                     self.tasks.append(posix.open(f"{place}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))
                 elif wanted:
@@ -87,7 +87,7 @@ class Cgroups:
             posix.close(fd)
 
 
-# By controllers ('' for v2): the files of a freezer and what they say while it is frozen
+# By controller ('' for v2): the files of a freezer and what they say while it is frozen
 # A v1 freezer holds its processes where no tracer can stop them; one of v2 lets them be traced (cgroup-v2.rst)
 NEVER_STOP = (("freezer", "freezer.state", b"FROZEN"), ("freezer", "freezer.state", b"FREEZING"))
 FREEZERS = (*NEVER_STOP, ("", "cgroup.events", b"frozen 1"))

@@ -100,7 +100,7 @@ def _run(role: str, entry: Entry, channels: Channels) -> None:
         try:
             action(entry)
         except Refusal as refusal:
-            channels.say("W", role, number, refusal.sentence)
+            channels.say("W", role, number, f"{refusal.sentence}\t{refusal.hint}")
             posix._exit(125)
         except OSError as problem:
             channels.say("F", role, number, problem.errno, problem.filename or "system call")

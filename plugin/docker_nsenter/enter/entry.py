@@ -28,10 +28,9 @@ class Entry:
     credentials: "credentials.Credentials | None" = None
     io: Stdio
     label = ""
-    bounding = permitted = ambient = 0
+    bounding = permitted = ambient = filter_count = 0
     no_new_privs = late_filters = arrived = dropped = False
     proc_tree = -1
-    copying: "tuple[int, int] | None" = None
 
     start_again: "Callable[[], object]"  # in a shelter (shelter.py)
 

@@ -11,17 +11,18 @@ the kernel then restarts the call and the program never learns of it.
 """
 
 import posix
-from select import poll
+from _signal import alarm
 from time import monotonic, sleep
 
 from . import kernel
-from .files import read, read_all
+from .files import read
 from .refusal import Refusal
 from .target import Target, parse_status
 
-EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES = 4, 3, 1, 2, 22, 13
+EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES, ETIMEDOUT = 4, 3, 1, 2, 22, 13, 110
 ERESTARTSYS, ERESTART_RESTARTBLOCK = 512, 516
-WAIT = 5.0  # seconds for the stop, and for another tracer to let go
+WAIT = 5.0  # seconds for another tracer to let go
+LONGEST_STOP = 10  # seconds for all of the copy
 WALL = 0x40000000  # __WALL: threads too
 # Calls that return EINTR or go through restart_syscall after a stop; any other restarts by itself (signal(7)).
 # The numbers are those of arm64, where the register trick is impossible and another thread has to be found.
@@ -57,73 +58,20 @@ def wanted_filters(target: Target, policy: str) -> int:
 
 
 def copy(target: Target, count: int) -> list[Filter]:
-    """Copy the `count` oldest filters."""
-    begun = begin(target, count)
-    try:
-        return finish(begun)
-    finally:
-        if begun:
-            posix.waitpid(begun[1], 0)
+    """Copy the `count` oldest filters; OSError as the kernel refused them.
 
-
-def begin(target: Target, count: int) -> "tuple[int, int] | None":
-    """Start copying in a throwaway child, whose death detaches whatever happens; return (pipe, child)."""
+    For a process that ends soon: its death detaches from the container's, whatever happens. Should that not stop, the
+    alarm ends the one that waits for it.
+    """
     if not count:
-        return None
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)
-    child = posix.fork()
-    if not child:
-        status = 1
-        try:
-            posix.close(reader)
-            _write_all(writer, _trace(target, count))
-            status = 0
-        except OSError as problem:
-            _write_all(writer, f"E{problem.errno}".encode())
-        finally:
-            posix.close(writer)  # the reader need not wait for the end, which takes longer than the copy
-            posix._exit(status)
-    posix.close(writer)
-    return reader, child
-
-
-def finish(begun: "tuple[int, int] | None") -> list[Filter]:
-    """Wait for the copies, oldest first; OSError as the kernel refused them. The child is still to be reaped."""
-    if begun is None:
         return []
-    reader, child = begun
-    try:
-        return _collect(reader, child)
-    finally:
-        posix.close(reader)
-
-
-def _collect(reader: int, child: int) -> list[Filter]:
-    """Read what the child copied; kill it when it takes too long."""
-    waiting = poll()
-    waiting.register(reader)
-    if not waiting.poll(int(WAIT * 2000)):
-        posix.kill(child, 9)
-        raise OSError(110, posix.strerror(110), "ptrace")
-    data = read_all(reader)
-    if data[:1] == b"E" or not data:
-        errno = int(data[1:] or b"5")
-        raise OSError(errno, posix.strerror(errno), "ptrace")
-    filters, at = [], 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 4], "little") * 8
-        flags = int.from_bytes(data[at + 4 : at + 8], "little")
-        filters.append(Filter(data[at + 8 : at + 8 + size], flags))
-        at += 8 + size
+    alarm(LONGEST_STOP)
+    filters = _trace(target, count)
+    alarm(0)
     return filters
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[posix.write(fd, data) :]
-
-
-def _trace(target: Target, count: int) -> bytes:
+def _trace(target: Target, count: int) -> list[Filter]:
     """Stop one thread for a moment and read its filters, oldest first."""
     deadline = monotonic() + WAIT
     for attempt in range(10_000):
@@ -152,20 +100,20 @@ def _trace(target: Target, count: int) -> bytes:
         _restart_call(thread, filters)
     finally:
         kernel.ptrace(kernel.PTRACE_DETACH, thread, 0, 0)
-    return b"".join(filters)
+    return filters
 
 
-def _read_filter(thread: int, index: int) -> bytes:
-    """Read one filter: its length and flags, 4 bytes each, then the program."""
+def _read_filter(thread: int, index: int) -> Filter:
+    """Read one filter of a stopped thread."""
     length = kernel.ptrace(kernel.PTRACE_SECCOMP_GET_FILTER, thread, index, 0)
     program = bytearray(length * 8)
     kernel.ptrace(kernel.PTRACE_SECCOMP_GET_FILTER, thread, index, program)
     metadata = bytearray(index.to_bytes(8, "little") + bytes(8))
     kernel.ptrace(kernel.PTRACE_SECCOMP_GET_METADATA, thread, len(metadata), metadata)
-    return length.to_bytes(4, "little") + bytes(metadata[8:12]) + bytes(program)
+    return Filter(bytes(program), int.from_bytes(metadata[8:12], "little"))
 
 
-def _restart_call(thread: int, filters: list[bytes]) -> None:
+def _restart_call(thread: int, filters: list[Filter]) -> None:
     """Make an interrupted call start again instead of failing with EINTR (x86-64)."""
     if kernel.MACHINE != "x86_64":
         return
@@ -177,7 +125,7 @@ def _restart_call(thread: int, filters: list[bytes]) -> None:
     if call < 0:  # it was running, not in a call
         return
     restart = SYSCALL_RESTART["x86_64"]
-    denied = result == -ERESTART_RESTARTBLOCK and not all(allows(program[8:], restart) for program in filters)
+    denied = result == -ERESTART_RESTARTBLOCK and not all(allows(each.program, restart) for each in filters)
     if result != -EINTR and not denied:
         return
     registers[X86_RAX * 8 : X86_RAX * 8 + 8] = (-ERESTARTSYS).to_bytes(8, "little", signed=True)
@@ -263,7 +211,7 @@ def explain(problem: OSError) -> Refusal:
         EACCES: "this process runs under a seccomp filter itself, or lacks CAP_SYS_ADMIN",
         EPERM: "another tracer (strace, gdb) holds the container's first process, or CAP_SYS_PTRACE is missing",
         EINVAL: "this kernel cannot hand filters out (CONFIG_CHECKPOINT_RESTORE)",
-        110: "the container's first process did not stop within 10 seconds",
+        ETIMEDOUT: "the container's first process did not stop within 10 seconds",
     }.get(problem.errno or 0, problem.strerror or "")
     hint = "--security-opt seccomp=unconfined enters without the filter"
     return Refusal(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", hint)

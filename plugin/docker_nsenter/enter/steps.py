@@ -50,27 +50,17 @@ def _open_cgroups(entry: Entry) -> None:
         )
 
 
-def _begin_copy(entry: Entry) -> None:
-    count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
-    if count and entry.cgroups and entry.cgroups.frozen(cgroups.NEVER_STOP):
+def _count_filters(entry: Entry) -> None:
+    entry.filter_count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
+    if entry.filter_count and entry.cgroups and entry.cgroups.frozen(cgroups.NEVER_STOP):
         raise Refusal(
             "the container is paused, and its seccomp filter can only be copied while it runs",
             "--security-opt seccomp=unconfined enters without the filter",
         )
-    entry.copying = seccomp.begin(entry.target, count)
 
 
 def _forget(_: Entry) -> None:
     seal.forget()
-
-
-def _finish_copy(entry: Entry) -> None:
-    try:
-        entry.filters = seccomp.finish(entry.copying)
-    except OSError as problem:
-        raise seccomp.explain(problem) from problem
-    forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
-    entry.late_filters = entry.no_new_privs or not forks
 
 
 def _prepare_environment(entry: Entry) -> None:
@@ -94,16 +84,24 @@ PREPARE: "tuple[Step, ...]" = (
     ("choose the namespaces", _choose_namespaces),
     ("shelter the host's files", _shelter),  # from containers that may open what a process has mapped
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
-    ("begin to copy the container's seccomp filter", _begin_copy),  # in a child, while the rest is prepared
+    ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
     ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
-    ("copy the container's seccomp filter", _finish_copy),  # needs our full power and the host's pid namespace
 )
 
 
 # --- the installer: joins and drops, unseen by the container ---------------------------------------------------------
+
+
+def _copy_filters(entry: Entry) -> None:
+    try:
+        entry.filters = seccomp.copy(entry.target, entry.filter_count)
+    except OSError as problem:
+        raise seccomp.explain(problem) from problem
+    forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
+    entry.late_filters = entry.no_new_privs or not forks
 
 
 def _set_label(entry: Entry) -> None:
@@ -227,6 +225,7 @@ def _install_early(entry: Entry) -> None:
 
 
 INSTALL: "tuple[Step, ...]" = (
+    ("copy the container's seccomp filter", _copy_filters),  # a tracer that lives on would be one to fear
     ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),

@@ -6,7 +6,7 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import pumps, stdio
+from . import pumps, seccomp, stdio
 from .child import ROLES, Channels, start
 from .entry import Entry
 from .refusal import Refusal, printable, say
@@ -131,7 +131,8 @@ class Supervisor:
         if role not in ROLES or not 0 <= number < len(ROLES[role]):
             return Refusal("the process that enters reported something that cannot be")
         if word == "W":
-            return Refusal(printable(detail))
+            sentence, _, hint = detail.partition("\t")
+            return Refusal(printable(sentence), printable(hint) if role == "install" else "")
         code, _, call = detail.partition(" ")
         reason = posix.strerror(_number(code)) if _number(code) >= 0 else "unknown error"
         return Refusal(f"cannot {ROLES[role][number][0]}: {printable(call)}: {reason}")
@@ -159,6 +160,8 @@ class Supervisor:
         """Tell a successful execve from a death before it: both hang up."""
         if not self.pid:
             _, status = posix.waitpid(installer, 0)
+            if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
+                raise seccomp.explain(OSError(errors.ETIMEDOUT, "", "ptrace"))
             raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
 
     # --- while the command runs -----------------------------------------------------------------------------------

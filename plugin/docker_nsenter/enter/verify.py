@@ -52,8 +52,8 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
         "CapInh": [entry.ambient],
         "CapAmb": [entry.ambient],
         "NoNewPrivs": [int(entry.no_new_privs)],
-        "Seccomp": [2 if entry.filters else 0],
-        "Seccomp_filters": [len(entry.filters)],
+        "Seccomp": [2 if entry.filter_count else 0],
+        "Seccomp_filters": [entry.filter_count],
         "Umask": [0o022] if entry.credentials else entry.own_status["Umask"],
     }
     if entry.credentials:
