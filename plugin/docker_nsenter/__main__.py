@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # Words after which nothing is entered, or only after a question to typer
-NO_ENTRY = {"--help", "-h", "--dry-run", "--list"}
+NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper"}
+# Set by a planner that found that a helper has to enter: its words are executed once more, for stage 1 alone
+HANDED_OVER = b"DOCKER_NSENTER_HANDED_OVER"
 
 
 def main() -> "NoReturn":
@@ -39,7 +41,9 @@ def main() -> "NoReturn":
 
 def enters_surely(argv: list[str]) -> bool:
     """Tell whether the line can only end in an entry or an error, so that stage 2 may start while this one asks."""
-    return argv[:1] == ["nsenter"] and len(argv) > 1 and posix.geteuid() == 0 and not NO_ENTRY & set(argv)
+    if argv[:1] != ["nsenter"] or len(argv) == 1 or posix.geteuid() != 0:
+        return False
+    return not NO_ENTRY & set(argv) and HANDED_OVER not in posix.environ
 
 
 if __name__ == "__main__":

@@ -35,13 +35,14 @@ STATUSES = (
     ("126", "the command can't be executed"),
     ("127", "the command is not found"),
 )
-SPACES, RULES, PROCESS, LOOK = (
+SPACES, RULES, PROCESS, LOOK, ROUTE = (
     "Namespaces (default: all of the container's)",
     "Restrictions",
     "Process",
     "Look, don't enter",
+    "Route",
 )
-PANELS = (SPACES, RULES, PROCESS, LOOK)
+PANELS = (SPACES, RULES, PROCESS, LOOK, ROUTE)
 # What each namespace holds, in the user's words
 SENSES = {
     "userns": "the user and group ids",
@@ -154,8 +155,18 @@ def enter(
     ] = False,
     format: Annotated[str, option("--format", panel=LOOK, text="How to show it", metavar="table|json")] = "table",
     route: Annotated[
-        str, option("--route", panel=LOOK, text="local insists on entering from this machine", metavar="auto|local")
+        str,
+        option(
+            "--route",
+            panel=ROUTE,
+            text="From this machine, or by a helper container on the engine (default: what works)",
+            metavar="auto|local|helper",
+        ),
     ] = "auto",
+    helper_image: Annotated[
+        str | None,
+        option("--helper-image", panel=ROUTE, text="An image with Python for a helper elsewhere", metavar="IMAGE"),
+    ] = None,
     **namespaces: bool,
 ) -> dict[str, Any]:
     """Return the values; the caller makes a Request of them."""

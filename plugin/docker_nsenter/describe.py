@@ -193,9 +193,9 @@ def show_explanation(found: "Row") -> None:
     """Print what an entry would be: the columns, the options, the commands."""
     console = Console(highlight=False)
     plan, columns = found["plan"], found["restrictions"]
-    console.print(
-        Text(f"docker nsenter would enter {plan['target']['name']} by the local route; nothing was entered.\n")
-    )
+    name, route = plan["target"]["name"], plan["route"]
+    console.print(Text(f"docker nsenter would enter {name} by the {route} route; nothing was entered."))
+    console.print(Text(f"Why that route: {found['route']['why']}.\n"))
     if columns["you"]:
         console.print(_columns(found))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -204,7 +204,7 @@ def show_explanation(found: "Row") -> None:
     for name, value in rows(found).items():
         table.add_row(name, Text(value))
     console.print(table)
-    if not columns["you"]:
+    if not columns["you"] and route == "local":
         console.print("\nhint: sudo shows the numbers that only root may read", markup=False)
 
 

@@ -46,6 +46,7 @@ class Endpoint:
         self.tls = tls
         self.api_version = ""
         self.headers: dict[str, str] = {}
+        self.settings: dict[str, str] = {}  # the plugin's own, of config.json
         self.words: list[str] = []
 
 
@@ -141,6 +142,9 @@ def endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
     headers = settings.get("HttpHeaders")
     if isinstance(headers, dict):
         found.headers = {str(key): str(value) for key, value in headers.items()}
+    own = _key(_key(settings, "plugins"), "nsenter")
+    if isinstance(own, dict):
+        found.settings = {str(key): str(value) for key, value in own.items()}
     found.words = options.words
     return found
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "docker-nsenter.dry-run/1"
 COLUMNS = ("pid1", "docker_exec", "you", "nsenter")
-NO_CHANGE = ("dry_run", "format", "listing", "why")
+NO_CHANGE = ("dry_run", "format", "listing", "why", "route", "helper_image")
 # Docker's word for an rlimit, and the kernel's
 ULIMITS = {
     "core": "core file size",
@@ -72,6 +72,7 @@ def explanation(
     circumstances: Circumstances,
     found: "Facts | None",
     by_exec: "Facts | None",
+    why: str = "as --route says",
 ) -> "Facts":
     """Put everything together; `found` and `by_exec` are surveys of both plans, None where nobody may look."""
     columns: Facts = {name: found[name] for name in ("pid1", "you", "nsenter")} if found else {}
@@ -80,7 +81,7 @@ def explanation(
     return {
         "schema": SCHEMA,
         "plan": plan,
-        "route": {"name": "local", "ready": found is not None},
+        "route": {"name": plan["route"], "why": why, "ready": found is not None or plan["route"] == "helper"},
         "namespaces": found["namespaces"] if found else None,
         "restrictions": {column: columns.get(column) for column in COLUMNS},
         "options": changes(request, container, plan, circumstances),

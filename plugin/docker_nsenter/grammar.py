@@ -64,6 +64,7 @@ VALUES: dict[str, tuple[str, bool]] = {
     "--shell": ("shell", False),
     "--format": ("format", False),
     "--route": ("route", False),
+    "--helper-image": ("helper_image", False),
 }
 DEFAULTS: dict[str, bool | str | list[str] | None] = {
     "privileged": None,
@@ -85,6 +86,7 @@ DEFAULTS: dict[str, bool | str | list[str] | None] = {
     "listing": False,
     "format": "table",
     "route": "auto",
+    "helper_image": None,
     "all": False,
     "userns": False,
     "no_userns": False,

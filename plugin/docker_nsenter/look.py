@@ -9,7 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .enter.accept import Plan
     from .request import Request
 
 
@@ -29,17 +28,18 @@ def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
     return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
 
 
-def explain(request: "Request", container: "engine.Container", plan: "Plan") -> int:
+def explain(planned: "stage1.Planned") -> int:
     """Explain the Plan and enter nothing."""
+    request, container, plan = planned.request, planned.container, planned.plan
     from . import explain as explaining
     from .routes.local import survey
 
     circumstances = explaining.Circumstances(
         stage1.callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
     )
-    found = survey(plan)
+    found = survey(plan) if plan["route"] == "local" else None
     by_exec = survey(circumstances.plan(explaining.exec_request(request), container)) if found else None
-    shown = explaining.explanation(request, container, plan, circumstances, found, by_exec)
+    shown = explaining.explanation(request, container, plan, circumstances, found, by_exec, planned.why)
     return _show(request, shown, "explanation")
 
 

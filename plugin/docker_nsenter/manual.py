@@ -71,7 +71,10 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("--dry-run",), "", "Show what would happen, enter nothing"),
         (("--list",), "", "Show the running containers and their namespaces, or all of CONTAINER"),
         (("--format",), "table|json", "How to show it"),
-        (("--route",), "auto|local", "local insists on entering from this machine"),
         (("-h", "--help"), "", "This text"),
+    ]),
+    ("Route", [
+        (("--route",), "auto|local|helper", "From this machine, or by a helper container on the engine (default: what works)"),
+        (("--helper-image",), "IMAGE", "An image with Python for a helper elsewhere"),
     ]),
 ]

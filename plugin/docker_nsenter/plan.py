@@ -35,6 +35,7 @@ def make_plan(
     base, settings = _environment(request, container, environ, inside=inside, tty=tty)
     return {
         "version": 1,
+        "route": "local",
         "target": {"pid": container.pid, "container": container.id, "name": container.name},
         "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
         "capabilities": _capabilities(request, more, less),

@@ -57,7 +57,8 @@ class Request:
         if self.listing and (command or self.dry_run):
             raise Problem("--list shows containers and runs nothing", "--dry-run shows what a command would get")
         self.format: str = _one_of("--format", values["format"], ("table", "json"))
-        self.route: str = _one_of("--route", values["route"], ("auto", "local"))
+        self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
+        self.helper_image: str | None = values["helper_image"]
         self.debug = False
 
 

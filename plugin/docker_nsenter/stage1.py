@@ -30,7 +30,11 @@ def plan_for(writer: int) -> "NoReturn":
 def _send_plan(writer: int) -> int:
     from .routes import local
 
-    local.send(plan_of(sys.argv[1:]), writer)
+    planned = plan_of(sys.argv[1:])
+    if planned.plan["route"] == "local":
+        local.send(planned.plan, writer)
+    else:
+        local.hand_over(writer)
     return 0
 
 
@@ -59,17 +63,32 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     )
 
 
-def plan_of(argv: list[str]) -> "Plan":
+class Planned:
+    """Hold all that stage 1 found out: the Plan, and what a helper needs besides."""
+
+    def __init__(self, request: "Request", options: "docker_cli.Globals") -> None:
+        """Look the container up, choose the route, plan."""
+        from .plan import make_plan
+        from .routes import local
+
+        self.request = request
+        self.container, self.endpoint = look_up(request, options)
+        route, self.why = local.choose(request.route, self.container, self.endpoint)
+        self.plan: Plan = make_plan(
+            request, self.container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
+        )
+        self.plan["route"] = route
+
+
+def plan_of(argv: list[str]) -> Planned:
     """Read the line, ask the engine and plan: all that stage 1 is for."""
     from . import docker_cli
-    from .plan import make_plan
 
     options, _, rest = docker_cli.split(argv)
     request = read_request(rest)
     assert request is not None  # the line does not ask for help
     request.debug = options.debug
-    container = look_up(request, options)
-    return make_plan(request, container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1))
+    return Planned(request, options)
 
 
 def run(argv: list[str]) -> int:
@@ -138,18 +157,19 @@ def act(request: "Request", options: "docker_cli.Globals") -> int:
         from . import look
 
         return look.show_listing(request, options)
-    from .plan import make_plan
-
-    container = look_up(request, options)
-    tty = os.isatty(0), os.isatty(1)
-    plan = make_plan(request, container, environ=callers_environment(), stdin_tty=tty[0], stdout_tty=tty[1])
+    planned = Planned(request, options)
     if request.dry_run:
         from . import look
 
-        return look.explain(request, container, plan)
-    from .routes import local
+        return look.explain(planned)
+    if planned.plan["route"] == "local":
+        from .routes import local
 
-    return local.enter(plan)
+        return local.enter(planned.plan)
+    add_packages()
+    from .routes import helper
+
+    return helper.enter(planned)
 
 
 def callers_environment() -> dict[str, str]:
@@ -162,21 +182,23 @@ def callers_environment() -> dict[str, str]:
     return environ
 
 
-def look_up(request: "Request", options: "docker_cli.Globals") -> "engine.Container":
-    """Ask the engine, or take pid:N at its word."""
+def look_up(
+    request: "Request", options: "docker_cli.Globals"
+) -> "tuple[engine.Container, docker_cli.Endpoint | None]":
+    """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
     from . import docker_cli, engine
 
     word = request.container
     if word.startswith("pid:"):
-        return engine.process(word)
+        return engine.process(word), None
     endpoint = docker_cli.endpoint(options, os.environ)
     if not engine.is_local(endpoint):
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
     inside = {"mnt", "pid"} & set(request.namespaces)
     try:
-        return engine.find(endpoint, word, paused_ok=not (inside and request.join_cgroup))
+        return engine.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
     except engine.Silent as silent:
-        return without_engine(endpoint, word, silent)
+        return without_engine(endpoint, word, silent), None
 
 
 def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "engine.Silent") -> "engine.Container":

@@ -76,6 +76,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
     """Write a Plan that enters all namespaces of a process as root with its restrictions."""
     plan: Plan = {
         "version": 1,
+        "route": "local",
         "target": {"pid": pid, "container": "", "name": f"pid:{pid}"},
         "namespaces": ["user", "mnt", "uts", "ipc", "net", "pid", "cgroup", "time"],
         "capabilities": {"base": "container", "add": 0, "drop": 0},

@@ -25,19 +25,25 @@ def main() -> "NoReturn":
     argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is '';
     argv[4] is the host's mount namespace when this is the second start, in a shelter.
     """
-    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else -1)
 
 
-def serve(plan_fd: int, planner: int, socket: str, home: int = -1) -> "NoReturn":
-    """Enter by the Plan that can be read from a descriptor; never return."""
+def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/") -> "NoReturn":
+    """Enter by the Plan that can be read from a descriptor; never return.
+
+    `files` leads to the root directory of the mount namespace `home`.
+    """
     status = 125
     try:
         _protect()
-        origin.check()
+        if files == "/":  # who may start a helper is root of the engine's machine by that already
+            origin.check()
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
         failed = _planned(planner)
-        status = failed or enter(text, socket, home)
+        if text.startswith(b"\0") and not failed:
+            execute_instead(text)
+        status = failed or enter(text, socket, home, files)
     except Refusal as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -71,13 +77,15 @@ def _planned(planner: int) -> int:
 def connect(name: str) -> int:
     """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
 
-    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended.
+    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended; `fd:N` is open.
     Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
     """
     if not name:
         return -1
     if name == "parent":
         return kernel.pidfd_open(posix.getppid())
+    if name.startswith("fd:"):
+        return int(name[3:])
     connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.connect("\0" + name[1:] if name.startswith("@") else name)
@@ -93,15 +101,24 @@ def _unexpected(kind: type, value: object, trace: object) -> None:
     posix._exit(125)
 
 
-def enter(text: bytes, socket: str, home: int) -> int:
+def execute_instead(text: bytes) -> None:
+    """Execute what the planner sent in the place of a Plan: NUL, a count, so many words, the environment."""
+    count, *words = text[1:].split(b"\0")
+    size = int(count)
+    posix.execve(words[0], words[:size], dict(word.split(b"=", 1) for word in words[size:]))
+
+
+def enter(text: bytes, socket: str, home: int, files: str) -> int:
     """Accept the Plan, prepare, run; return the command's exit status."""
     try:
         plan = accept(wire.loads(text))
     except ValueError:
         raise Refusal("the plan is not JSON") from None
-    entry = Entry(plan, home)
+    entry = Entry(plan, home, files)
     entry.start_again = lambda: shelter.start_again(text, socket)
     client = connect(socket)
+    if plan["debug"]:
+        say(f"route: {plan['route']}")
     for label, action in PREPARE:
         if plan["debug"]:
             say(label)

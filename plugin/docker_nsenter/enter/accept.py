@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         """What stage 2 has to do; plain JSON."""
 
         version: int
+        route: str
         target: PlannedTarget
         namespaces: list[str]
         capabilities: PlannedCapabilities
@@ -122,6 +123,7 @@ def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
 
 FIELDS: "dict[str, Callable[[object], bool]]" = {
     "version": lambda value: value == 1 and type(value) is int,
+    "route": _one_of("local", "helper"),
     "target": _record({"pid": _pid, "container": _container, "name": _text}),
     "namespaces": _some_of(*NAMES),
     "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),

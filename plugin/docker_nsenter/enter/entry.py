@@ -34,10 +34,14 @@ class Entry:
 
     start_again: "Callable[[], object]"  # in a shelter (shelter.py)
 
-    def __init__(self, plan: "Plan", home: int = -1) -> None:
-        """Begin an entry by an accepted Plan; `home` is the host's mount namespace where ours is a shelter."""
+    def __init__(self, plan: "Plan", home: int = -1, files: str = "/") -> None:
+        """Begin an entry by an accepted Plan; `home` is the host's mount namespace where ours is a shelter or a helper.
+
+        `files` is the way to the host's files from here.
+        """
         self.plan = plan
         self.home = home
+        self.files = files
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
         self.opened: dict[str, int] = {}

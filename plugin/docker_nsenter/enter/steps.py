@@ -70,7 +70,9 @@ def _prepare_environment(entry: Entry) -> None:
 
 def _prepare_stdio(entry: Entry) -> None:
     plan = entry.plan
-    root = entry.target.root() if "mnt" in plan["namespaces"] else posix.open("/", posix.O_PATH | posix.O_CLOEXEC)
+    root = (
+        entry.target.root() if "mnt" in plan["namespaces"] else posix.open(entry.files, posix.O_PATH | posix.O_CLOEXEC)
+    )
     try:
         entry.io = stdio.prepare(tty=plan["tty"], stdin=plan["stdin"], detach=plan["detach"], devpts_root=root)
     finally:

@@ -1,6 +1,7 @@
-"""Enter on this machine, by a Plan that is ready."""
+"""Enter on this machine, by a Plan that is ready; and tell by facts whether that can be, or a helper has to."""
 
 import os
+import sys
 
 from ..errors import Problem
 
@@ -8,7 +9,51 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from ..docker_cli import Endpoint
+    from ..engine import Container
     from ..enter.accept import Plan
+
+
+def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> tuple[str, str]:
+    """Return `local` or `helper`, and why; `wanted` is --route's word, no endpoint means pid:N."""
+    if endpoint is None:
+        if wanted == "helper":
+            raise Problem("a helper runs on an engine, and there is none that answers", "leave out --route")
+        return "local", "there is no engine to run a helper"
+    if wanted != "auto":
+        return wanted, "as --route says"
+    if not endpoint.host.startswith("unix://"):
+        return "helper", f"the engine is at {endpoint.host}"
+    if os.geteuid() != 0:
+        return "helper", "only root may enter from outside the engine"
+    if not is_here(container):
+        return "helper", f"process {container.pid} of this machine is not the container's"
+    return "local", f"process {container.pid} of this machine is the container's"
+
+
+def is_here(container: "Container") -> bool:
+    """Tell whether the process that the engine named is, on this kernel and by this number, the container's.
+
+    As Target.is_of in enter/target.py, which asks again when the process is pinned.
+    """
+    wanted = f"/{container.id}/".encode()
+    try:
+        with open(f"/proc/{container.pid}/mountinfo", "rb") as file:
+            return any(wanted in line.split(b" ", 4)[3] for line in file)
+    except OSError as problem:
+        if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: no such process; EACCES; EINVAL: a zombie
+            return False
+        raise
+
+
+def hand_over(fd: int) -> None:
+    """Have the stage 2 that waits for a Plan start this line once more, for stage 1 alone: a helper has to enter."""
+    environ = {**os.environb, b"DOCKER_NSENTER_HANDED_OVER": b"yes"}
+    words = [os.fsencode(word) for word in (sys.executable, *sys.orig_argv[1:])]
+    settings = [name + b"=" + value for name, value in environ.items()]
+    data = b"\0" + b"\0".join([b"%d" % len(words), *words, *settings])
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def enter(plan: "Plan") -> "NoReturn":

@@ -1,0 +1,39 @@
+"""Write and read the frames that a client and its helper exchange: a letter, the length in four bytes, the payload.
+
+To the helper: I (the caller's standard descriptors, JSON), P (the Plan), D (input), E (its end), W (struct winsize),
+S (a signal's number), C (nobody reads the output with this letter any more), G (the client is about to go).
+From it: H (it runs, on which kernel), 1 and 2 (output, errors), A (so many bytes of input have been read), Z (the
+command has stopped), X (its exit status).
+"""
+
+LARGEST = 64 << 20
+
+
+def frame(letter: bytes, payload: bytes = b"") -> bytes:
+    """Write one frame."""
+    return letter + len(payload).to_bytes(4, "big") + payload
+
+
+class Frames:
+    """Collect bytes and take whole frames out of them."""
+
+    def __init__(self) -> None:
+        """Begin with nothing received."""
+        self._data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take what came."""
+        self._data += data
+
+    def take(self) -> "tuple[bytes, bytes] | None":
+        """Return the next whole frame, or None; ValueError for one that is larger than any of ours."""
+        if len(self._data) < 5:
+            return None
+        size = int.from_bytes(self._data[1:5], "big")
+        if size > LARGEST:
+            raise ValueError("a frame is too large")
+        if len(self._data) < 5 + size:
+            return None
+        letter, payload = bytes(self._data[:1]), bytes(self._data[5 : 5 + size])
+        del self._data[: 5 + size]
+        return letter, payload

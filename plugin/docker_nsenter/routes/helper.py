@@ -1,0 +1,218 @@
+"""Enter by a helper: stage 2 in a short-lived container on the engine, for who is not root or not there.
+
+On the engine's own machine the helper is this machine's Python, bound read-only into an empty image; elsewhere an image
+with Python, to which our code is sent. It gets the rights that the entry needs, no network, and nothing to write to.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+
+from .. import defaults, engine
+from ..docker_cli import Endpoint
+from ..enter import capabilities
+from ..enter.files import read
+from ..errors import Problem, printable
+from . import images
+from .dial import attach, write
+from .streams import Client, Lost
+from .watcher import Watcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..enter.accept import Plan
+    from ..stage1 import Planned
+
+# What stage 2 itself does: join, trace, read and write the host's /proc and cgroups, become anybody, make a null device
+NEEDED = (
+    *("SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SYS_RESOURCE", "SETPCAP", "SETUID", "SETGID", "KILL"),
+    *("CHOWN", "FOWNER", "MKNOD", "DAC_OVERRIDE", "DAC_READ_SEARCH"),
+)
+LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
+START = "from docker_nsenter.enter.relay import main; main()"
+BOUND = f"import sys; sys.path.insert(0, '/docker-nsenter'); {START}"
+SENT = f"""import posix, sys
+size, memory = int(sys.argv[1]), posix.memfd_create("code", 1)
+while size:
+    data = posix.read(0, min(size, 65536)) or posix._exit(125)
+    size -= posix.write(memory, data)
+sys.path.insert(0, f"/proc/self/fd/{{memory}}")
+{START}
+"""
+PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
+
+
+def enter(planned: "Planned") -> int:
+    """Enter by a helper and return the command's exit status."""
+    plan, endpoint = planned.plan, planned.endpoint
+    assert endpoint is not None
+    member = "mnt" in plan["namespaces"] or "pid" in plan["namespaces"]
+    if plan["detach"] and not plan["cgroups"]:
+        why = "ends with its helper" + ("" if member else ", as it joins neither its files nor its processes")
+        raise Problem(f"a detached command that is not in the container's cgroup {why}", "leave out --detach")
+    _debug(plan, f"route: helper, for {planned.why}")
+    helper = Helper(planned)
+    try:
+        return helper.run()
+    finally:
+        helper.close()
+
+
+def _debug(plan: "Plan", text: str) -> None:
+    if plan["debug"]:
+        os.write(2, f"docker nsenter: {printable(text)}\n".encode("utf-8", "replace"))
+
+
+class Helper:
+    """Hold the engine's client, the helper's name, and who removes it when we can't."""
+
+    def __init__(self, planned: "Planned") -> None:
+        """Open the engine, and start the watcher before there is anything to leave behind."""
+        from .ahead import docker_socket
+
+        assert planned.endpoint is not None
+        self.planned, self.plan = planned, planned.plan
+        self.endpoint: Endpoint = planned.endpoint
+        self.name = f"docker-nsenter-{os.urandom(6).hex()}"
+        self.socket = docker_socket()
+        self.watcher = Watcher(self.endpoint, self.name)
+        with self._words():
+            self.api = engine.client(self.endpoint)
+
+    def close(self) -> None:
+        """Let the watcher tidy up, which goes on when we are gone."""
+        self.watcher.let_go()
+
+    def run(self) -> int:
+        """Start a helper and be its client."""
+        from ..enter.__main__ import connect
+
+        docker = connect(self.socket)
+        client = self._start()
+        return client.run(self.plan, docker)
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Client:
+        """Start a helper of this machine's own Python where the engine is here, else of an image."""
+        wanted = images.wanted(self.planned.request.helper_image, self.endpoint)
+        if not wanted.asked and engine.is_local(self.endpoint):
+            try:
+                return self._start_bound()
+            except (Lost, images.NotHere) as problem:
+                _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
+        with self._words():
+            images.provide(self.api, wanted.name)
+        code = images.bundle(LIBRARY)
+        if "mnt" not in self.plan["namespaces"] and not self.planned.request.command and not self.plan["shell"]:
+            self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
+        try:
+            return self._begin(wanted.name, ["python3", *PYTHON, SENT, str(len(code))], [], code)
+        except (Lost, images.NotHere) as problem:
+            raise Problem(
+                f"the helper of image {wanted.name} did not start: {problem}",
+                "--helper-image names an image with Python 3.10 or newer",
+            ) from None
+
+    def _start_bound(self) -> Client:
+        """Start this machine's Python, bound read-only into an image that holds nothing."""
+        mounts = [images.bind(path, path) for path in images.python_paths()]
+        mounts.append(images.bind(LIBRARY, "/docker-nsenter"))
+        self.watcher.note(b"i")
+        with self._words():
+            image = images.empty(self.api, self.name)
+        command = [os.path.realpath(sys.executable), *PYTHON, BOUND]
+        boot = read("/proc/sys/kernel/random/boot_id")
+        client = self._begin(image, command, mounts, b"", boot)
+        if "mnt" not in self.plan["namespaces"] and self.plan["directory"] is None:
+            self.plan["directory"] = os.getcwd()
+        return client
+
+    def _begin(
+        self, image: str, command: list[str], mounts: "list[dict[str, Any]]", code: bytes, boot: "bytes | None" = None
+    ) -> Client:
+        """Create, attach, start, greet; once more with less where the engine itself lacks a capability."""
+        for held in self._capabilities(here=boot is not None):
+            name = self.watcher.next_name()
+            _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
+            settings = self._settings(image, command, mounts, held)
+            with self._words():
+                created = images.create(self.api, settings, name)
+            stream = attach(self.endpoint, self.api._version, created)
+            try:
+                with self._words():
+                    images.start(self.api, created)
+            except images.Lacking as problem:
+                stream.close()
+                lacking = problem
+                continue
+            write(stream.writer, code)
+            client = Client(stream)
+            client.greeting(boot)
+            return client
+        raise Problem(f"the engine says: {lacking}")
+
+    def _capabilities(self, *, here: bool) -> "Iterator[list[str]]":
+        """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""
+        plan = self.plan["capabilities"]
+        everything = (1 << len(capabilities.NAMES)) - 1
+        mask = defaults.granted(self.planned.container, everything) | plan["add"] & everything
+        if plan["base"] == "caller":
+            mask = everything
+        names = sorted({*capabilities.names(mask), *NEEDED})
+        own = capabilities.names(_own_bounding())
+        if not here:
+            yield ["ALL"] if mask == everything else names
+        yield [name for name in names if name in own]
+        yield [name for name in names if name in own and name != "SYS_RESOURCE"]
+
+    def _settings(
+        self, image: str, command: list[str], mounts: "list[dict[str, Any]]", held: list[str]
+    ) -> "dict[str, Any]":
+        """Write the container's settings: what the entry needs, and nothing to write to, listen on or stay in."""
+        shared = [images.bind("/sys/fs/cgroup", "/sys/fs/cgroup", writable=True)]
+        if self.planned.container.selinux:
+            shared.append(images.bind("/sys/fs/selinux", "/sys/fs/selinux"))
+        host = {
+            "AutoRemove": True,
+            "CapAdd": held,
+            "CapDrop": ["ALL"],
+            "CgroupnsMode": "host",
+            "IpcMode": "host",
+            "LogConfig": {"Type": "none"},
+            "Mounts": [*mounts, *shared],
+            "NetworkMode": "none" if "net" in self.plan["namespaces"] else "host",
+            "PidMode": "host",
+            "ReadonlyRootfs": True,
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+            "UTSMode": "host",
+            "UsernsMode": "host",
+        }
+        return {
+            "AttachStderr": True,
+            "AttachStdin": True,
+            "AttachStdout": True,
+            "Cmd": command[1:],
+            "Entrypoint": command[:1],
+            "Healthcheck": {"Test": ["NONE"]},
+            "HostConfig": host,
+            "Image": image,
+            "Labels": {images.LABEL: self.name},
+            "OpenStdin": True,
+            "StdinOnce": True,
+            "User": "0:0",
+            "WorkingDir": "/",
+        }
+
+    def _words(self) -> "images.Words":
+        return images.Words(self.endpoint)
+
+
+def _own_bounding() -> int:
+    """Read our own bounding set, which is the engine's too where that runs on the same machine."""
+    for line in read("/proc/self/status").splitlines():
+        if line.startswith(b"CapBnd:"):
+            return int(line.split()[1], 16)
+    return capabilities.ALL

@@ -1,0 +1,174 @@
+"""What a helper is made of: this machine's Python bound into an empty image, or an image that has Python."""
+
+import io
+import json
+import os
+import sys
+import zipfile
+
+from ..docker_cli import Endpoint
+from ..engine import unreachable
+from ..errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+LABEL = "com.github.docker-nsenter.helper"
+DEFAULT = "python:3.13-slim-bookworm"
+EMPTY = bytes(10240)  # a tar archive of nothing
+
+
+class NotHere(Exception):
+    """What would be bound is not on the engine's machine, or can't be executed there."""
+
+
+class Lacking(Exception):
+    """The engine does not hold a capability that was asked for."""
+
+
+class Wanted:
+    """Hold the helper's image, and whether somebody asked for it."""
+
+    def __init__(self, name: str, *, asked: bool) -> None:
+        """Take the image's name."""
+        self.name = name
+        self.asked = asked
+
+
+def wanted(option: "str | None", endpoint: Endpoint) -> Wanted:
+    """Choose the image: --helper-image, the environment, plugins.nsenter of config.json, or a Python of Docker's."""
+    places = (option, os.environ.get("DOCKER_NSENTER_HELPER_IMAGE"), endpoint.settings.get("helperImage"))
+    for name in places:
+        if name:
+            return Wanted(name, asked=True)
+    return Wanted(DEFAULT, asked=False)
+
+
+class Words:
+    """Turn what the docker SDK raises into what a person, or the next attempt, can use."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Name the engine in the words."""
+        self.endpoint = endpoint
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, problem: "BaseException | None", trace: "TracebackType | None") -> None:
+        """Raise what it means."""
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+
+        if isinstance(problem, APIError):
+            said = str(problem.explanation or problem).strip()
+            if "unable to apply caps" in said or "capabilit" in said:
+                raise Lacking(said) from None
+            if "bind source path does not exist" in said or "no such file or directory" in said:
+                raise NotHere(said) from None
+            raise Problem(f"the engine says: {said}") from None
+        if isinstance(problem, DockerException | RequestException):
+            raise unreachable(self.endpoint, problem) from problem
+
+
+# --- the engine's own machine: this Python -------------------------------------------------------------------------
+
+
+def python_paths() -> list[str]:
+    """List what this interpreter needs of the host's files: the system's libraries, and wherever else it lives."""
+    mapped = set()
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            words = line.rstrip("\n").split(None, 5)
+            path = words[5] if len(words) == 6 else ""
+            if path.startswith("/") and "/site-packages/" not in path and os.path.exists(path):
+                mapped.add(os.path.dirname(path))
+    program = os.path.realpath(sys.executable)
+    paths = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", os.path.dirname(program), os.path.dirname(os.__file__)]
+    found: list[str] = []
+    for path in [*paths, *sorted(mapped)]:
+        if os.path.exists(path) and not any(_covers(each, path) for each in found):
+            found.append(path)
+    return found
+
+
+def _covers(place: str, path: str) -> bool:
+    """Tell whether binding a place shows a path too: it is below, and on the same file system."""
+    inside = path == place or path.startswith(place + "/")
+    return inside and os.stat(place).st_dev == os.stat(path).st_dev
+
+
+def bind(source: str, target: str, *, writable: bool = False) -> "dict[str, Any]":
+    """Describe a bind mount; read-only ones without what is mounted below, which might stay writable."""
+    options = {} if writable else {"NonRecursive": True}
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": not writable, "BindOptions": options}
+
+
+def empty(api: "Any", name: str) -> str:
+    """Import an image that holds nothing, without a tag; return its id."""
+    reply = api.import_image_from_data(EMPTY, changes=[f"LABEL {LABEL}={name}"])
+    for line in reply.splitlines():
+        status = str(json.loads(line).get("status", ""))
+        if status.startswith("sha256:"):
+            return status
+    raise Problem("the engine did not take the helper's empty image")
+
+
+# --- any engine ----------------------------------------------------------------------------------------------------
+
+
+def create(api: "Any", settings: "dict[str, Any]", name: str) -> str:
+    """Create the helper's container; return its id."""
+    return str(api.create_container_from_config(settings, name)["Id"])
+
+
+def start(api: "Any", container: str) -> None:
+    """Start it."""
+    api.start(container)
+
+
+def bundle(library: str) -> bytes:
+    """Pack stage 2, which a helper without our files is sent."""
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.write(f"{library}/docker_nsenter/__init__.py", "docker_nsenter/__init__.py")
+        for name in sorted(os.listdir(f"{library}/docker_nsenter/enter")):
+            if name.endswith(".py"):
+                archive.write(f"{library}/docker_nsenter/enter/{name}", f"docker_nsenter/enter/{name}")
+    return memory.getvalue()
+
+
+def provide(api: "Any", name: str) -> None:
+    """See that the engine has the image; pull it where it has not, and say so."""
+    from docker.errors import ImageNotFound
+
+    try:
+        api.inspect_image(name)
+        return
+    except ImageNotFound:
+        _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
+    tag = "" if ":" in name.rpartition("/")[2] or "@" in name else "latest"
+    layers: dict[str, tuple[int, int]] = {}
+    for event in api.pull(name, tag=tag or None, stream=True, decode=True):
+        if "error" in event:
+            raise Problem(
+                f"the helper's image {name} can't be pulled: {event['error']}", "--helper-image names another"
+            )
+        detail = event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            layers[event["id"]] = detail.get("current", 0), detail["total"]
+        _progress(str(event.get("status", "")), layers)
+    if os.isatty(2):
+        _say("\n")
+
+
+def _progress(status: str, layers: "dict[str, tuple[int, int]]") -> None:
+    """Show how far a pull is, on one line of a terminal."""
+    if os.isatty(2):
+        done, total = (sum(row[column] for row in layers.values()) / 1e6 for column in (0, 1))
+        _say(f"\r{status[:40]:<40} {done:7.1f} of {total:.1f} MB")
+
+
+def _say(text: str) -> None:
+    os.write(2, text.encode("utf-8", "replace"))

@@ -1,0 +1,319 @@
+"""Be the caller's end of a helper: his terminal, pipes, signals and exit status, over one stream of the engine's.
+
+What enter/supervisor.py is to the command on the local route. The helper's enter/relay.py speaks the other half.
+"""
+
+import os
+import signal
+import stat
+from select import POLLIN, POLLOUT, poll
+from time import monotonic
+
+from ..enter import kernel, pumps, stdio
+from ..enter.frames import Frames, frame
+from ..enter.supervisor import FORWARDED
+from ..enter.terminal import Terminal
+from ..enter.wire import dumps
+from ..errors import Problem
+from .dial import Stream, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..enter.accept import Plan
+
+WINDOW = 1 << 20  # bytes of input under way to the helper
+MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to
+ATOMIC = 4096  # PIPE_BUF: what a pipe that is ready takes without blocking
+PATIENCE = 10.0  # seconds that an ending helper has to say its status when docker is gone
+
+
+class Lost(Exception):
+    """The helper ended before it could be asked for anything; the text is what it said."""
+
+
+class Client:
+    """Hold the stream, the caller's descriptors and terminal, and what waits in either direction."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Begin with a stream that is attached to a helper."""
+        self.stream = stream
+        self.frames = Frames()
+        self.errors = b""  # what Python itself said in the helper
+        self.waiting = {1: bytearray(), 2: bytearray()}
+        self.outgoing = bytearray()
+        self.status: int | None = None
+        self._raw = bytearray(stream.first)
+        self._ended = False
+
+    # --- the stream: docker's own frames, with ours inside ---------------------------------------------------------
+
+    def receive(self) -> None:
+        """Read from the engine, and take docker's frames apart: stream 1 carries our frames, 2 Python's own errors."""
+        try:
+            data = os.read(self.stream.reader, 1 << 17)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        self._ended = self._ended or not data
+        self._raw += data
+        while len(self._raw) >= 8:
+            size = int.from_bytes(self._raw[4:8], "big")
+            if len(self._raw) < 8 + size:
+                return
+            payload = bytes(self._raw[8 : 8 + size])
+            if self._raw[0] == 2:
+                self.errors = (self.errors + payload)[-4096:]
+            else:
+                self.frames.add(payload)
+            del self._raw[: 8 + size]
+
+    def greeting(self, boot: "bytes | None") -> None:
+        """Wait until the helper runs; Lost when it ends instead, or runs on another kernel than `boot` names."""
+        while (found := self.frames.take()) is None:
+            if self._ended:
+                lines = self.errors.decode("utf-8", "replace").strip().splitlines()
+                raise Lost(lines[-1] if lines else "it said nothing")
+            self.receive()
+        if found[0] != b"H" or (boot is not None and found[1] != boot):
+            raise Lost("it runs on another kernel")
+
+    # --- the entry -------------------------------------------------------------------------------------------------
+
+    def run(self, plan: "Plan", socket: int) -> int:
+        """Send the Plan, carry everything until the helper says the exit status, and return that."""
+        stdio.fill_standard()
+        self.plan, self.socket = plan, socket
+        self.terminal = Terminal(0)
+        self.sent = self.read = 0
+        self.deadline = 0.0
+        self._prepare_input()
+        self._watch_signals()
+        write(self.stream.writer, frame(b"I", dumps(self._describe()).encode()))
+        write(self.stream.writer, frame(b"P", dumps(plan).encode("ascii")))
+        for fd in {self.stream.reader, self.stream.writer}:
+            os.set_blocking(fd, False)
+        try:
+            if plan["tty"] and not plan["detach"]:
+                self.terminal.raw()
+            while self.status is None:
+                self._act()
+                if self.status is None:
+                    self._carry()
+            self._empty()
+        finally:
+            self.terminal.restore()
+            self._give_back()
+        return self.status
+
+    def _describe(self) -> "dict[str, object]":
+        """Say of which kind the caller's descriptors are: stage 2 gets the same in the helper."""
+        tty = self.plan["tty"] and not self.plan["detach"]
+        return {
+            "terminals": [tty and os.isatty(fd) for fd in (0, 1, 2)],
+            "joined": os.fstat(1)[:3] == os.fstat(2)[:3],
+            "size": stdio.window_size().hex() if self.plan["tty"] else "",
+        }
+
+    def _prepare_input(self) -> None:
+        """Feed a pipe of ours as the local route feeds the command's; `mirror` is its other end."""
+        self.pump: pumps.Pump | None = None
+        self.mirror = self.writer = -1
+        self.closed = not self.plan["stdin"]
+        if self.closed:
+            self._say(b"E")
+            return
+        self.mirror, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.peek = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.writer, False)
+        os.set_blocking(self.mirror, False)
+        self.pump = pumps.inward(0, self.mirror, self.writer)
+
+    def _watch_signals(self) -> None:
+        self.wakeup, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (*FORWARDED, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT):
+            if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTSTP:
+                signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    def _carry(self) -> None:
+        """Wait for anything, and move what can be moved."""
+        self._offer()
+        ready = self._wait()
+        if self.wakeup in ready:
+            self._signals()
+        if self.socket in ready and self._docker_gone():
+            self._leave()
+        if self.deadline and monotonic() >= self.deadline:
+            self.status = 137
+        if self.stream.reader in ready:
+            self.receive()
+        for fd, data in self.waiting.items():
+            if data and fd in ready:
+                self._deliver(fd, data)
+        if self.pump and self.pump.active and pumps.ready(self.pump, ready) and not self.pump.carry():
+            self.pump.close()
+        self._flush()
+
+    def _wait(self) -> dict[int, int]:
+        """Wait for what can go on."""
+        wanted = {self.wakeup: POLLIN}
+        if self.socket >= 0:
+            wanted[self.socket] = POLLIN
+        if not self._ended and max(map(len, self.waiting.values())) < MOST_WAITING:
+            wanted[self.stream.reader] = POLLIN
+        if self.outgoing:
+            wanted[self.stream.writer] = wanted.get(self.stream.writer, 0) | POLLOUT
+        for fd, data in self.waiting.items():
+            if data:
+                wanted[fd] = POLLOUT
+        if self.pump and self.pump.active and not self.deadline:
+            fd, mask = self.pump.interest()
+            wanted[fd] = wanted.get(fd, 0) | mask
+        waiting = poll()
+        for fd, mask in wanted.items():
+            waiting.register(fd, mask)
+        return dict(waiting.poll(max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None))
+
+    def _act(self) -> None:
+        """Act on each whole frame of the helper's."""
+        while (found := self.frames.take()) is not None:
+            letter, payload = found
+            if letter in (b"1", b"2"):
+                self.waiting[int(letter)] += payload
+            elif letter == b"A":
+                self._settle(int.from_bytes(payload, "big"))
+            elif letter == b"Z":
+                self._stop_self()
+            elif letter == b"X":
+                self.status = payload[0]
+                return
+        if self._ended and self.status is None:
+            if self.deadline:
+                self.status = 137
+                return
+            reason = self.errors.decode("utf-8", "replace").strip().splitlines()
+            raise Problem(f"the helper ended without a word{': ' + reason[-1] if reason else ''}")
+
+    def _say(self, letter: bytes, payload: bytes = b"") -> None:
+        self.outgoing += frame(letter, payload)
+
+    def _flush(self) -> None:
+        """Send what the stream takes."""
+        try:
+            while self.outgoing:
+                del self.outgoing[: os.write(self.stream.writer, self.outgoing[: 1 << 17])]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self.outgoing.clear()  # the reading half tells why
+
+    # --- input: shown to the helper, and taken from the caller when the command has read it ------------------------
+
+    def _careful(self) -> bool:
+        """Tell whether the caller's pipe is still fed page by page, so that what is unread stays in it."""
+        return isinstance(self.pump, pumps.FromPipe) and self.pump.rounds < pumps.BULK
+
+    def _offer(self) -> None:
+        """Send what our pipe holds: at first only a copy of it, later all that the window has room for."""
+        if self.closed or self.mirror < 0:
+            return
+        if self._careful():
+            if self.sent == self.read and pumps.unread(self.mirror):
+                count = kernel.tee(self.mirror, self.peek[1], pumps.PAGE, kernel.SPLICE_F_NONBLOCK)
+                self._send(os.read(self.peek[0], count))
+        else:
+            while self.sent - self.read < WINDOW and (data := pumps.receive(self.mirror)):
+                self._send(data)
+        if self.pump and not self.pump.active and not pumps.unread(self.mirror):
+            self.closed = True
+            if self.plan["tty"] and os.isatty(0):
+                self._leave()  # the terminal has hung up
+            else:
+                self._say(b"E")
+
+    def _send(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._say(b"D", data)
+
+    def _settle(self, count: int) -> None:
+        """Note what the command has read; a page that was only shown is taken now."""
+        fresh, self.read = count - self.read, count
+        if self._careful() and fresh > 0:
+            os.read(self.mirror, fresh)
+
+    def _give_back(self) -> None:
+        """Leave the caller's input where the command stopped reading."""
+        if self.pump:
+            self.pump.end()
+        if self.mirror >= 0 and stat.S_ISREG(os.fstat(0).st_mode):
+            os.lseek(0, self.read - self.sent, os.SEEK_CUR)
+
+    # --- output ----------------------------------------------------------------------------------------------------
+
+    def _deliver(self, fd: int, data: bytearray) -> None:
+        """Give the caller as much as he takes at once; who reads no more is reported, so that the command learns it."""
+        size = len(data) if stat.S_ISREG(os.fstat(fd).st_mode) else ATOMIC
+        try:
+            del data[: os.write(fd, data[:size])]
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            if problem.errno not in pumps.GONE:
+                raise
+            data.clear()
+            self._say(b"C", b"%d" % fd)
+
+    def _empty(self) -> None:
+        """Deliver the rest."""
+        for fd, data in self.waiting.items():
+            pumps.deliver(fd, bytes(data))
+
+    # --- signals, stops, the end -----------------------------------------------------------------------------------
+
+    def _signals(self) -> None:
+        """Pass on the signals that came since the last look."""
+        for number in os.read(self.wakeup, 4096):
+            if number == signal.SIGWINCH:
+                self._resize()
+            else:
+                self._say(b"S", bytes([number]))
+                if number == signal.SIGHUP and self.plan["tty"] and not os.isatty(0):
+                    self._leave()
+
+    def _resize(self) -> None:
+        size = stdio.window_size()
+        if self.plan["tty"] and size:
+            self._say(b"W", size)
+
+    def _stop_self(self) -> None:
+        """Stop as the command did, so that the caller's shell sees it; come back when continued."""
+        self.terminal.restore()
+        foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+        os.kill(0 if foreground else os.getpid(), signal.SIGSTOP)
+        if self.plan["tty"]:
+            self.terminal.raw()
+            self._resize()
+        self._say(b"S", bytes([signal.SIGCONT]))
+
+    def _docker_gone(self) -> bool:
+        try:
+            return not os.read(self.socket, 4096)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _leave(self) -> None:
+        """End the stream's input: the helper ends the command, at first kindly, and says its status."""
+        if not self.deadline:
+            self.terminal.restore()
+            self.deadline = monotonic() + PATIENCE
+            self._say(b"G")
+            if self.socket >= 0:
+                os.close(self.socket)
+                self.socket = -1

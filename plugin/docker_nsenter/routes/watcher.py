@@ -1,0 +1,121 @@
+"""See that no helper is left behind: a process of its own that outlives the client, however that is ended.
+
+It waits for the end of a pipe that only the client holds. Whatever a helper's own end and the engine's AutoRemove have
+not removed by then (a container that was created and never started, the empty image) it removes; and what an earlier
+watcher was kept from removing.
+"""
+
+import os
+import time
+
+from .. import engine
+from ..docker_cli import Endpoint
+from .images import LABEL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PATIENCE = 15.0  # seconds: a create that was under way when the client died may still be answered
+PAUSE = 0.2
+STALE = 60.0  # seconds after which a helper that never started is nobody's
+
+
+class Watcher:
+    """Hold the client's end of the watcher's pipe."""
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        """Fork the watcher; `name` is the label of all that belongs to this client."""
+        self.name = name
+        self.count = 0
+        reader, self._writer = os.pipe()
+        child = os.fork()
+        if child:
+            os.close(reader)
+            os.waitpid(child, 0)
+            return
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        null = os.open("/dev/null", os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        os.dup2(reader, 3)
+        os.closerange(4, 1 << 16)
+        _watch(endpoint, name)
+
+    def next_name(self) -> str:
+        """Name the next container that will be created, and note that it is about to be."""
+        self.count += 1
+        self.note(b"c")
+        return f"{self.name}-{self.count}"
+
+    def note(self, letter: bytes) -> None:
+        """Tell the watcher what is about to be made: c a container, i an image, d done with all."""
+        os.write(self._writer, letter)
+
+    def let_go(self) -> None:
+        """Tell the watcher that nothing more will be made."""
+        self.note(b"d")
+        os.close(self._writer)
+
+
+def _watch(endpoint: Endpoint, name: str) -> None:
+    """Wait for the client's end, tidy up, and end."""
+    notes = b""
+    while data := os.read(3, 64):
+        notes += data
+    status = 1
+    try:
+        api = engine.client(endpoint)
+        if b"c" in notes or b"i" in notes:
+            _remove(api, name, notes)
+        _remove_stale(api)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _remove(api: "Any", name: str, notes: bytes) -> None:
+    """Remove what carries our label until nothing is left; a client that was killed may still have something coming."""
+    from docker.errors import APIError
+
+    deadline = time.monotonic() + PATIENCE
+    quiet = 0.0 if b"d" in notes else time.monotonic() + PATIENCE / 3
+    while time.monotonic() < deadline:
+        left = 0
+        for kind, found in _labelled(api, f"{LABEL}={name}"):
+            left += 1
+            try:
+                _remove_one(api, kind, found, done=b"d" in notes)
+            except APIError:  # it is being removed, or its image is still in use: look again
+                continue
+        if not left and time.monotonic() >= quiet:
+            return
+        time.sleep(PAUSE)
+
+
+def _labelled(api: "Any", label: str) -> "list[tuple[str, dict[str, Any]]]":
+    """List the containers and images with a label, containers first."""
+    found = [("container", each) for each in api.containers(all=True, filters={"label": label})]
+    return found + [("image", each) for each in api.images(filters={"label": label})]
+
+
+def _remove_one(api: "Any", kind: str, found: "dict[str, Any]", *, done: bool) -> None:
+    if kind == "image":
+        api.remove_image(found["Id"])
+    elif not done or found["State"] != "running":  # a running one ends by itself, and may have something to say yet
+        api.remove_container(found["Id"], v=True, force=True)
+
+
+def _remove_stale(api: "Any") -> None:
+    """Remove what other clients' watchers were kept from removing: images and containers that never started."""
+    from docker.errors import APIError
+
+    for kind, found in _labelled(api, LABEL):
+        old = time.time() - found["Created"] > STALE
+        if old and (kind == "image" or found["State"] in ("created", "exited", "dead")):
+            try:
+                _remove_one(api, kind, found, done=False)
+            except APIError:  # in use by a helper that runs
+                continue

@@ -1,0 +1,193 @@
+"""The tests' engine as it is reached from elsewhere: by TCP with TLS, and by ssh; all on loopback, all real."""
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from ..conftest import wait_until
+from ..images import pack
+
+Engine = dict[str, str]
+IMAGE = "nsenter-test-python"
+SUBJECT = "/CN=nsenter-test"
+
+
+class Remote:
+    """Hold a TLS relay, an ssh server and an image with Python."""
+
+    def __init__(self, engine: Engine, place: Path) -> None:
+        """Begin; what is not asked for is not started."""
+        self.engine, self.place = engine, place
+        self.path = engine["DOCKER_HOST"].removeprefix("unix://")
+        self.image = IMAGE
+        self._listener: socket.socket | None = None
+        self._sshd: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Remote":
+        import_python(self.engine)
+        return self
+
+    def __exit__(self, kind: "type | None", problem: "BaseException | None", trace: "TracebackType | None") -> None:
+        if self._listener:
+            self._listener.close()
+        if self._sshd:
+            self._sshd.terminate()
+            self._sshd.wait()
+
+    # --- TLS: both sides show a certificate of an authority of our own -----------------------------------------------
+
+    def tls(self) -> tuple[list[str], Engine]:
+        """Return docker's words and environment for the engine behind TLS."""
+        if not self._listener:
+            self._make_certificates()
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        port = self._listener.getsockname()[1]
+        env = {**self.engine, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(self.place)}
+        env.pop("DOCKER_HOST")
+        return ["-H", f"tcp://127.0.0.1:{port}"], env
+
+    def _make_certificates(self) -> None:
+        new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        self._run(*new, "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem")
+        (self.place / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        for name in ("cert", "server"):
+            key = "key.pem" if name == "cert" else "server-key.pem"
+            request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", SUBJECT, "-keyout", key]
+            self._run(*request, "-out", "request.pem")
+            sign = ["openssl", "x509", "-req", "-days", "2", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial"]
+            self._run(*sign, "-in", "request.pem", "-extfile", "names", "-out", f"{name}.pem")
+
+    def _run(self, *words: str) -> None:
+        subprocess.run(words, cwd=self.place, check=True, capture_output=True)
+
+    def _accept(self, listener: socket.socket) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.place / "ca.pem"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(self.place / "server.pem", self.place / "server-key.pem")
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(context, plain), daemon=True).start()
+
+    def _serve(self, context: ssl.SSLContext, plain: socket.socket) -> None:
+        """Carry one connection; each end passes the other's half-close on as far as TLS knows one."""
+        try:
+            client = context.wrap_socket(plain, server_side=True)
+        except (OSError, ssl.SSLError):
+            return
+        engine = socket.socket(socket.AF_UNIX)
+        engine.connect(self.path)
+        threads = [threading.Thread(target=_copy, args=pair) for pair in ((client, engine), (engine, client))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        client.close()
+        engine.close()
+
+    # --- ssh -------------------------------------------------------------------------------------------------------
+
+    def ssh(self) -> tuple[list[str], Engine]:
+        """Return docker's words and environment for the engine behind ssh, in a context."""
+        wrapper = self.place / "bin"
+        env = {**self.engine, "PATH": f"{wrapper}:{os.environ['PATH']}"}
+        env.pop("DOCKER_HOST")
+        if not self._sshd:
+            port = self._start_sshd()
+            wrapper.mkdir()
+            # The user's own ssh settings stay out of it; what runs is the real ssh
+            (wrapper / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.place}/ssh_config "$@"\n')
+            (wrapper / "ssh").chmod(0o755)
+            create = [
+                "docker",
+                "context",
+                "create",
+                "nsenter-test-ssh",
+                "--docker",
+                f"host=ssh://root@127.0.0.1:{port}",
+            ]
+            subprocess.run(create, env=env, check=True, capture_output=True)
+        return ["--context", "nsenter-test-ssh"], env
+
+    def _start_sshd(self) -> int:
+        for name in ("host", "user"):
+            self._run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name)
+        shutil.copy(self.place / "user.pub", self.place / "authorized")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        settings = {
+            "Port": port,
+            "ListenAddress": "127.0.0.1",
+            "HostKey": self.place / "host",
+            "AuthorizedKeysFile": self.place / "authorized",
+            "PidFile": "none",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PermitRootLogin": "yes",
+            "PasswordAuthentication": "no",
+            "SetEnv": f"DOCKER_HOST={self.engine['DOCKER_HOST']} PATH={os.environ['PATH']}",
+        }
+        (self.place / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+        known = (self.place / "host.pub").read_text().split()[:2]
+        (self.place / "known").write_text(f"[127.0.0.1]:{port} {' '.join(known)}\n")
+        client = f"IdentityFile {self.place}/user\nIdentitiesOnly yes\nUserKnownHostsFile {self.place}/known\n"
+        (self.place / "ssh_config").write_text(client)
+        Path("/run/sshd").mkdir(exist_ok=True)
+        program = shutil.which("sshd") or "/usr/sbin/sshd"
+        self._sshd = subprocess.Popen(
+            [program, "-D", "-e", "-f", self.place / "sshd_config"], stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: _listens(port), "sshd listens", 30)
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy until the end, and pass that on."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError, ValueError):
+        if isinstance(sink, ssl.SSLSocket):
+            sink.unwrap()
+        else:
+            sink.shutdown(socket.SHUT_WR)
+
+
+def import_python(engine: Engine) -> None:
+    """Make an image out of this machine's Python: what an official one has, as far as a helper needs it."""
+    program = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+    library = Path(sysconfig.get_path("stdlib"))
+    modules = library / "lib-dynload"
+    files = {program, *library.glob("*.py"), *(library / "encodings").glob("*.py"), *modules.glob("*.so")}
+    for binary in (program, *modules.glob("_ctypes.*.so")):
+        shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
+        files |= {Path(word) for word in shown.split() if word.startswith("/")}
+    top = Path(subprocess.check_output(["mktemp", "-d", "/var/tmp/nsenter-python.XXXXXX"], text=True).strip())
+    try:
+        for path in files:
+            target = top / str(path).lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        (top / "bin").mkdir(exist_ok=True)
+        (top / "bin/python3").symlink_to(program)
+        for name in ("proc", "sys", "dev", "etc"):
+            (top / name).mkdir(exist_ok=True)
+        pack(engine, top, IMAGE, "ENV PATH=/bin")
+    finally:
+        shutil.rmtree(top)

@@ -1,0 +1,351 @@
+"""The helper route: the same entry for who is not root, not on the engine's machine, or not on its kernel.
+
+NSENTER_TEST_FULL=1 runs every kind of container of test_parity.py, a hundred entries to kill, and a hundred megabytes.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from ..conftest import Call, Done, Run, children, wait_until
+from .remote import Remote
+from .test_parity import CONTAINERS, FIELDS, PROFILE
+from .test_process import processes
+from .test_terminal import PROMPT
+
+FULL = bool(os.environ.get("NSENTER_TEST_FULL"))
+KINDS = [
+    "defaults",
+    "cap-add NET_ADMIN",
+    "user and group-add",
+    "no-new-privileges, user",
+    "pid=host",
+    "net=host",
+    "memory",
+    "custom seccomp",
+    "workdir of root's, user",
+    "environment",
+]
+LABEL = "com.github.docker-nsenter.helper"
+READ_ALL = """for f in status cgroup limits oom_score_adj attr/current; do echo "== $f"; cat /proc/self/$f; done
+echo == env; env | sort; pwd; for n in mnt uts ipc net pid cgroup user; do readlink /proc/self/ns/$n; done; exec 2>&1"""
+
+Engine = dict[str, str]
+
+
+@pytest.fixture
+def helper(nsenter: Call) -> Call:
+    """Run docker nsenter by the helper route."""
+
+    def call(*words: str, **options: Any) -> Done:
+        return nsenter("--route", "helper", *words, **options)
+
+    return call
+
+
+@pytest.fixture
+def start(run: Run, tmp_path: Path) -> Callable[[str], str]:
+    """Start one of the containers of test_parity.py by its title."""
+
+    def begin(title: str) -> str:
+        profile = tmp_path / "profile.json"
+        profile.write_text(json.dumps(PROFILE))
+        return run(*(flag.replace("PROFILE", str(profile)) for flag in CONTAINERS[title]))
+
+    return begin
+
+
+def told(done: Done) -> list[str]:
+    """Keep of all that was read what must agree."""
+    assert done.returncode == 0, done.stderr
+    status, rest = done.stdout.split("== cgroup", 1)
+    return [line for line in status.splitlines() if line.startswith(FIELDS)] + rest.splitlines()
+
+
+def agree(docker: Call, ours: Call, name: str, *options: str, **settings: Any) -> None:
+    """Read everything by docker exec and by a helper, and compare."""
+    oracle = docker("exec", *options, name, "sh", "-c", READ_ALL)
+    assert told(ours(*options, name, "sh", "-c", READ_ALL, **settings)) == told(oracle)
+
+
+@pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS)
+def test_a_helper_gives_what_docker_exec_gives(
+    start: Callable[[str], str], docker: Call, helper: Call, title: str
+) -> None:
+    agree(docker, helper, start(title))
+
+
+@pytest.mark.parametrize("options", [("--user", "app:audio"), ("-u", "4242:4343", "-w", "/tmp", "-e", "A=b")])
+def test_options_mean_the_same_by_a_helper(run: Run, docker: Call, helper: Call, options: tuple[str, ...]) -> None:
+    agree(docker, helper, run("--group-add", "1234"), *options)
+
+
+def test_a_helper_adds_a_capability(run: Run, helper: Call) -> None:
+    done = helper("--cap-add", "SYS_PTRACE", "--cap-drop", "CHOWN", run(), "grep", "CapBnd", "/proc/self/status")
+    held = int(done.stdout.split()[1], 16)
+    assert held >> 19 & 1
+    assert not held & 1
+
+
+# --- who is not root ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unprivileged(engine: Engine, nsenter: Call, tmp_path: Path) -> Iterator[Callable[..., Done]]:
+    """Run docker nsenter as a user who is nobody else, in the groups that a test gives him."""
+    socket = Path(engine["DOCKER_HOST"].removeprefix("unix://"))
+    opened: dict[Path, int] = {}
+    for place in (socket, Path(engine["DOCKER_CONFIG"]) / "config.json", tmp_path / "home"):
+        for parent in place.parents:
+            mode = parent.stat().st_mode
+            if parent.stat().st_uid == os.geteuid() and mode & 0o005 != 0o005:
+                opened.setdefault(parent, mode)
+                parent.chmod(mode & 0o7777 | 0o005)
+
+    def call(*words: str, group: "int | None" = None, **options: Any) -> Done:
+        groups = f"--groups={group}" if group is not None else "--clear-groups"
+        command = ["setpriv", "--reuid=61234", "--regid=61234", groups, "docker", *words]
+        env = {**engine, "HOME": "/", **options.pop("env", {})}
+        return subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=env, **options)
+
+    yield call
+    for parent, mode in opened.items():
+        parent.chmod(mode & 0o7777)
+
+
+def test_who_is_in_the_docker_group_enters_without_root(
+    unprivileged: Callable[..., Done], run: Run, docker: Call, engine: Engine
+) -> None:
+    group = os.stat(engine["DOCKER_HOST"].removeprefix("unix://")).st_gid
+    name = run()
+    oracle = docker("exec", name, "sh", "-c", READ_ALL)
+    assert told(unprivileged("nsenter", name, "sh", "-c", READ_ALL, group=group)) == told(oracle)
+    done = unprivileged("-D", "nsenter", "--net-only", name, "cat", "/proc/net/dev", group=group)
+    assert "route: helper, for only root may enter from outside the engine" in done.stderr
+    assert "lo:" in done.stdout, done.stderr
+    assert "eth" not in done.stdout
+
+
+def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
+    unprivileged: Callable[..., Done], run: Run, engine: Engine
+) -> None:
+    done = unprivileged("nsenter", run(), "true")
+    assert done.returncode == 125
+    assert done.stderr.startswith("docker nsenter: permission denied on the engine's socket")
+    assert done.stderr.splitlines()[1:] == ["hint: sudo docker nsenter …"]
+
+
+# --- who is elsewhere -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def remote(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    """The same engine, as it is reached from elsewhere."""
+    with Remote(engine, tmp_path_factory.mktemp("remote")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", ["tls", "ssh"])
+def test_an_engine_elsewhere_is_entered_by_a_helper_of_an_image(
+    run: Run, docker: Call, remote: Remote, kind: str
+) -> None:
+    name = run("--group-add", "1234", "--user", "app")
+    words, env = remote.tls() if kind == "tls" else remote.ssh()
+    command = (*words, "nsenter", "--helper-image", remote.image, name)
+    oracle = docker("exec", name, "sh", "-c", READ_ALL)
+    assert told(docker(*command, "sh", "-c", READ_ALL, env=env)) == told(oracle)
+    data = os.urandom(3_000_000)
+    done = docker(*command, "sh", "-c", "md5sum; echo errors >&2; exit 9", env=env, input=data, text=False, check=False)
+    assert (done.returncode, done.stderr) == (9, b"errors\n")  # type: ignore[comparison-overlap]
+    assert done.stdout.split()[0].decode() == hashlib.md5(data).hexdigest()  # type: ignore[attr-defined]
+
+
+def test_an_image_that_is_not_there_and_cannot_be_pulled_is_named(run: Run, remote: Remote, docker: Call) -> None:
+    words, env = remote.tls()
+    env = {**env, "DOCKER_NSENTER_HELPER_IMAGE": "localhost:9/no/python:1"}
+    done = docker(*words, "nsenter", run(), "true", env=env, check=False)
+    assert done.returncode == 125
+    assert "the engine has no image localhost:9/no/python:1 for the helper; pulling it (once)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- the command's bytes, signals, terminal, end -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [0, 42, 125, 127, 255])
+def test_the_exit_status_comes_back(run: Run, helper: Call, status: int) -> None:
+    assert helper(run(), "sh", "-c", f"exit {status}").returncode == status
+
+
+def test_what_ends_or_stops_a_command_is_told_as_on_the_local_route(run: Run, helper: Call) -> None:
+    name = run()
+    assert helper(name, "sh", "-c", "kill -SEGV $$").returncode == 128 + signal.SIGSEGV
+    missing = helper(name, "sl")
+    assert (missing.returncode, missing.stderr) == (
+        127,
+        "docker nsenter: cannot run sl: there is no such program on the PATH there\n",
+    )
+    assert helper(name, "/etc/passwd").returncode == 126
+
+
+def test_bytes_pass_a_helper_untouched(run: Run, engine: Engine) -> None:
+    data = os.urandom(100_000_000 if FULL else 5_000_000)
+    words = ["docker", "nsenter", "--route", "helper", run(), "cat"]
+    done = subprocess.run(words, input=data, capture_output=True, env=engine, timeout=100, check=True)
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
+    assert done.stderr == b""
+
+
+def test_a_command_that_reads_nothing_leaves_the_loops_input(run: Run, engine: Engine) -> None:
+    line = f"seq 3 | while read -r x; do docker nsenter --route=helper {run()} true; echo $x; done"
+    done = subprocess.run(["sh", "-c", line], env=engine, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.split() == ["1", "2", "3"], done.stderr
+
+
+@pytest.mark.parametrize("source", ["cat {0} |", "<{0}"])
+def test_what_a_command_leaves_unread_is_the_next_ones(run: Run, engine: Engine, tmp_path: Path, source: str) -> None:
+    (tmp_path / "words").write_text("0123456789" * 10)
+    line = f"docker nsenter --route=helper {run()} dd bs=1 count=7 2>/dev/null; echo; cat"
+    place = source.format(tmp_path / "words")
+    line = f"{place} ({line})" if "|" in source else f"({line}) {place}"
+    done = subprocess.run(["sh", "-c", line], env=engine, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "0123456\n" + ("0123456789" * 10)[7:]
+
+
+def test_a_reader_that_goes_ends_the_command(run: Run, engine: Engine) -> None:
+    line = f"docker nsenter --route=helper {run()} yes | head -n1; echo ended"
+    done = subprocess.run(["sh", "-c", line], env=engine, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "y\nended\n"
+
+
+def test_a_signal_reaches_the_command(run: Run, docker: Call, engine: Engine) -> None:
+    name = run()
+    words = ["docker", "nsenter", "--route=helper", name, "sleep", "4321"]
+    client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL)
+    wait_until(lambda: any("4321" in line for line in processes(docker, name)), "the command runs", 60)
+    os.kill(children(client.pid)[0], signal.SIGTERM)
+    assert client.wait(30) == 128 + signal.SIGTERM
+
+
+def test_a_detached_command_outlives_its_helper(run: Run, docker: Call, helper: Call) -> None:
+    name = run()
+    done = helper("-d", name, "sleep", "7531")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    wait_until(lambda: not left(docker), "the helper is gone", 60)
+    assert any("7531" in line for line in processes(docker, name))
+
+
+def test_a_terminal_by_a_helper_is_the_containers(run: Run, engine: Engine) -> None:
+    words = ["nsenter", "--route", "helper", run()]
+    shell = pexpect.spawn("docker", words, env=engine, timeout=60, encoding="utf-8", dimensions=(33, 101))
+    shell.expect(PROMPT)
+    shell.sendline("tty; stty size; echo TERM=$TERM")
+    shell.expect(r"/dev/pts/\d+\r\n33 101\r\nTERM=xterm")
+    shell.expect(PROMPT)
+    shell.setwinsize(20, 50)
+    time.sleep(1)
+    shell.sendline("stty size")
+    shell.expect("20 50")
+    shell.expect(PROMPT)
+    shell.sendline("sleep 1000")
+    time.sleep(1)
+    shell.sendintr()
+    shell.expect(PROMPT)
+    shell.sendline("echo status=$?")
+    shell.expect("status=130")
+    shell.expect(PROMPT)
+    shell.sendline("exit 9")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 9
+
+
+def test_a_helper_without_the_containers_files_has_the_machines(run: Run, helper: Call, tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("this machine's\n")
+    name = run()
+    assert helper("--net-only", name, "cat", "here", cwd=tmp_path).stdout == "this machine's\n"
+    assert helper("--pid-only", name, "ls", "/proc/1/exe").returncode == 0
+
+
+# --- the choice, and what is said of it ----------------------------------------------------------------------------
+
+
+def test_root_on_the_engines_machine_enters_without_a_helper(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run()
+    assert "route: local" in docker("-D", "nsenter", name, "true").stderr
+    assert "enter " + name + " by the local route" in nsenter("--dry-run", name).stdout
+    shown = nsenter("--dry-run", "--route", "helper", name).stdout
+    assert "by the helper route; nothing was entered" in shown
+    assert json.loads(nsenter("--dry-run", "--format=json", "--route=helper", name).stdout)["route"]["name"] == "helper"
+
+
+def test_a_process_without_an_engine_has_no_helper(nsenter: Call) -> None:
+    done = nsenter("--route", "helper", "pid:1", "true")
+    assert done.returncode == 125
+    assert done.stderr.startswith("docker nsenter: a helper runs on an engine, and there is none that answers")
+
+
+# --- nothing stays -------------------------------------------------------------------------------------------------
+
+
+def left(docker: Call) -> str:
+    """List what is left of helpers on the engine."""
+    shown = docker("ps", "-aq", "--filter", f"label={LABEL}").stdout
+    return shown + docker("images", "-aq", "--filter", f"label={LABEL}").stdout
+
+
+def mounts(docker: Call) -> int:
+    """Count the file systems that the engine has mounted."""
+    place = docker("info", "-f", "{{.DockerRootDir}}").stdout.strip()
+    return sum(place in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+@pytest.mark.timeout(900)
+def test_helpers_that_are_killed_at_random_leave_nothing(run: Run, docker: Call, engine: Engine) -> None:
+    name = run()
+    before = docker("volume", "ls", "-q").stdout, docker("images", "-q").stdout, mounts(docker)
+    chance = random.Random(4)
+    for _ in range(25 if FULL else 4):
+        clients = [
+            subprocess.Popen(
+                ["docker", "nsenter", "--route=helper", name, "sleep", "0.3"],
+                env=engine,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            for _ in range(4)
+        ]
+        for client in clients[:2]:
+            time.sleep(chance.random())
+            if chance.random() < 0.5:
+                os.killpg(client.pid, signal.SIGKILL)
+            else:
+                client.kill()  # docker alone: the plugin learns of it
+        for client in clients:
+            client.wait(100)
+    wait_until(lambda: not left(docker), "no container or image of a helper is left", 120)
+    wait_until(lambda: mounts(docker) == before[2], "no mount is left", 60)
+    assert (docker("volume", "ls", "-q").stdout, docker("images", "-q").stdout) == before[:2]
+
+
+@pytest.mark.parametrize("victim", ["docker", "plugin"])
+def test_a_killed_client_takes_the_command_along(run: Run, docker: Call, engine: Engine, victim: str) -> None:
+    name = run()
+    words = ["docker", "nsenter", "--route=helper", name, "sleep", "8642"]
+    client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL)
+    wait_until(lambda: any("8642" in line for line in processes(docker, name)), "the command runs", 60)
+    os.kill(client.pid if victim == "docker" else children(client.pid)[0], signal.SIGKILL)
+    client.wait(30)
+    wait_until(lambda: not any("8642" in line for line in processes(docker, name)), "the command ends", 60)
+    wait_until(lambda: not left(docker), "the helper ends", 60)
