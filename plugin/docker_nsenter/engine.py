@@ -215,39 +215,13 @@ def _owner(path: str) -> str:
 
 def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
+    from . import sdk
 
-    try:
-        engine = client(endpoint)
+    with sdk.Words(endpoint):
+        engine = sdk.client(endpoint)
         reply = engine._get(engine._url(path.replace("{", "%7B")))
         return reply.status_code, reply.content
-    except (DockerException, RequestException, OSError) as problem:
-        raise unreachable(endpoint, problem) from problem
-
-
-def client(endpoint: Endpoint) -> "Any":
-    """Open the docker SDK's client for exactly this endpoint."""
-    import docker
-    from docker.tls import TLSConfig
-
-    tls: Any = False
-    if endpoint.tls is not None and endpoint.host.startswith("tcp://"):
-        pair = (endpoint.tls["cert"], endpoint.tls["key"]) if endpoint.tls["cert"] and endpoint.tls["key"] else None
-        tls = TLSConfig(client_cert=pair, ca_cert=endpoint.tls["ca"] or None, verify=endpoint.tls["verify"])
-    version = endpoint.api_version or "auto"
-    found = docker.APIClient(
-        base_url=endpoint.host, tls=tls, version=version, timeout=int(timeout() + 1), use_ssh_client=True
-    )
-    found.headers.update(endpoint.headers)
-    return found
-
-
-def unreachable(endpoint: Endpoint, problem: Exception) -> Problem:
-    """Word what the SDK says of an engine that can't be talked to."""
-    # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
-    reason = str(problem).rpartition(": ")[2].strip("'\")( ")
-    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {reason}")
+    raise AssertionError  # Words passes nothing over
 
 
 # --- the reply -------------------------------------------------------------------------------------------------

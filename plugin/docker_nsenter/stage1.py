@@ -182,9 +182,7 @@ def callers_environment() -> dict[str, str]:
     return environ
 
 
-def look_up(
-    request: "Request", options: "docker_cli.Globals"
-) -> "tuple[engine.Container, docker_cli.Endpoint | None]":
+def look_up(request: "Request", options: "docker_cli.Globals") -> "tuple[engine.Container, docker_cli.Endpoint | None]":
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
     from . import docker_cli, engine
 

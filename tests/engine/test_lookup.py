@@ -189,7 +189,8 @@ def test_a_pid_that_is_not_the_containers_is_never_entered(
         pid = docker("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
         lie = inspected.strip()[1:-1].replace(f'"Pid": {pid}', f'"Pid": {innocent.pid}')
         host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
-        refused(nsenter(name, "true", env={**engine, "DOCKER_HOST": host}), "is not the container's")
+        done = nsenter("--route", "local", name, "true", env={**engine, "DOCKER_HOST": host})
+        refused(done, "is not the container's")
     finally:
         innocent.kill()
         innocent.wait()
@@ -202,7 +203,8 @@ def test_another_containers_process_is_never_entered(
     pids = [docker("inspect", "-f", "{{.State.Pid}}", each).stdout.strip() for each in (name, other)]
     lie = docker("inspect", name).stdout.strip()[1:-1].replace(f'"Pid": {pids[0]}', f'"Pid": {pids[1]}')
     host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
-    refused(nsenter(name, "true", env={**engine, "DOCKER_HOST": host}), "is not the container's")
+    done = nsenter("--route", "local", name, "true", env={**engine, "DOCKER_HOST": host})
+    refused(done, "is not the container's")
 
 
 def test_the_socket_of_somebody_else_says_who_may_use_it(serve: Serve, engine: Engine, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from . import kernel, stdio, wire
 from .__main__ import serve
 from .files import read
 from .frames import Frames, frame
-from .pumps import BULK, CHUNK, F_SETPIPE_SZ, GONE, PAGE, receive, unread
+from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, receive, unread
 from .supervisor import exit_status
 
 TYPE_CHECKING = False
@@ -56,8 +56,10 @@ class Relay:
         self.outgoing = bytearray()
         self.pending = bytearray()  # input that stage 2 has no room for
         self.written = self.told = 0  # bytes of input given to stage 2, and reported as read
+        self.careful = True
         self.ended = self.gone = self.leaving = False
         self.pid = 0
+        self.measure = -1
         self.engine = (
             f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
         )
@@ -153,7 +155,9 @@ class Relay:
             waiting.register(0, POLLIN)
             if self.outgoing:
                 waiting.register(1, POLLOUT)
-        writes = self.input >= 0 and bool(self.pending)
+        # A pipe of one page can be written to when all in it has been read, which the client waits to hear
+        asks = self.careful and self.input != self.master and self.told < self.written
+        writes = self.input >= 0 and (asks or bool(self.pending))
         if len(self.outgoing) < MOST_WAITING:
             for fd in self.outputs:
                 waiting.register(fd, POLLIN | (POLLOUT if writes and fd == self.input else 0))
@@ -198,6 +202,9 @@ class Relay:
                 stdio.set_window_size(self.master, payload[:8].ljust(8, b"\0"))
             elif letter == b"S" and self.pid:
                 posix.kill(self.pid, payload[0] if payload and 0 < payload[0] < 65 else 0)
+            elif letter == b"B" and self.input not in (-1, self.master):
+                self.careful = False
+                fcntl.fcntl(self.input, F_SETPIPE_SZ, CHUNK)
             elif letter == b"G":
                 self.leaving = True
             elif letter == b"C":
@@ -213,8 +220,6 @@ class Relay:
                 sent = posix.write(self.input, self.pending[:CHUNK])
                 self.written += sent
                 del self.pending[:sent]
-            if self.written >= BULK * PAGE and self.input != self.master:
-                fcntl.fcntl(self.input, F_SETPIPE_SZ, CHUNK)
         except BlockingIOError:
             return
         except OSError as problem:
@@ -223,7 +228,10 @@ class Relay:
             self.pending.clear()
             self.ended = True
         if self.ended and self.input != self.master:
-            self._tell()
+            # The other end once more, to see what is unread when ours is closed
+            self.measure = posix.open(
+                f"/proc/self/fd/{self.input}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
+            )
             posix.close(self.input)
             self.input = -1
 
@@ -247,9 +255,8 @@ class Relay:
 
     def _tell(self) -> None:
         """Report how much of the input has been read."""
-        if self.input < 0:
-            return
-        count = self.written - (unread(self.input) if self.input != self.master else 0)
+        pipe = self.input if self.input >= 0 else self.measure
+        count = self.written - (unread(pipe) if pipe not in (-1, self.master) else 0)
         if count > self.told:
             self.told = count
             self._say(b"A", count.to_bytes(8, "big"))

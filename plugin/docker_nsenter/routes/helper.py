@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .. import defaults, engine
+from .. import defaults, engine, sdk
+from ..dial import attach, write
 from ..docker_cli import Endpoint
 from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable
 from . import images
-from .dial import attach, write
 from .streams import Client, Lost
 from .watcher import Watcher
 
@@ -41,6 +41,7 @@ while size:
 sys.path.insert(0, f"/proc/self/fd/{{memory}}")
 {START}
 """
+ANSWER = 120  # seconds: an engine under load takes long to start a container
 PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
 
 
@@ -79,7 +80,7 @@ class Helper:
         self.socket = docker_socket()
         self.watcher = Watcher(self.endpoint, self.name)
         with self._words():
-            self.api = engine.client(self.endpoint)
+            self.api = sdk.client(self.endpoint, ANSWER)
 
     def close(self) -> None:
         """Let the watcher tidy up, which goes on when we are gone."""
@@ -101,7 +102,7 @@ class Helper:
         if not wanted.asked and engine.is_local(self.endpoint):
             try:
                 return self._start_bound()
-            except (Lost, images.NotHere) as problem:
+            except (Lost, sdk.NotHere) as problem:
                 _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
         with self._words():
             images.provide(self.api, wanted.name)
@@ -110,7 +111,7 @@ class Helper:
             self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
         try:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT, str(len(code))], [], code)
-        except (Lost, images.NotHere) as problem:
+        except (Lost, sdk.NotHere) as problem:
             raise Problem(
                 f"the helper of image {wanted.name} did not start: {problem}",
                 "--helper-image names an image with Python 3.10 or newer",
@@ -144,11 +145,11 @@ class Helper:
             try:
                 with self._words():
                     images.start(self.api, created)
-            except images.Lacking as problem:
+            except sdk.Lacking as problem:
                 stream.close()
                 lacking = problem
                 continue
-            write(stream.writer, code)
+            write(stream.fd, code)
             client = Client(stream)
             client.greeting(boot)
             return client
@@ -206,8 +207,8 @@ class Helper:
             "WorkingDir": "/",
         }
 
-    def _words(self) -> "images.Words":
-        return images.Words(self.endpoint)
+    def _words(self) -> "sdk.Words":
+        return sdk.Words(self.endpoint)
 
 
 def _own_bounding() -> int:

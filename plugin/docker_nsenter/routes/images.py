@@ -6,26 +6,17 @@ import os
 import sys
 import zipfile
 
+from .. import sdk
 from ..docker_cli import Endpoint
-from ..engine import unreachable
 from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any
 
 LABEL = "com.github.docker-nsenter.helper"
 DEFAULT = "python:3.13-slim-bookworm"
 EMPTY = bytes(10240)  # a tar archive of nothing
-
-
-class NotHere(Exception):
-    """What would be bound is not on the engine's machine, or can't be executed there."""
-
-
-class Lacking(Exception):
-    """The engine does not hold a capability that was asked for."""
 
 
 class Wanted:
@@ -44,32 +35,6 @@ def wanted(option: "str | None", endpoint: Endpoint) -> Wanted:
         if name:
             return Wanted(name, asked=True)
     return Wanted(DEFAULT, asked=False)
-
-
-class Words:
-    """Turn what the docker SDK raises into what a person, or the next attempt, can use."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Name the engine in the words."""
-        self.endpoint = endpoint
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, problem: "BaseException | None", trace: "TracebackType | None") -> None:
-        """Raise what it means."""
-        from docker.errors import APIError, DockerException
-        from requests.exceptions import RequestException
-
-        if isinstance(problem, APIError):
-            said = str(problem.explanation or problem).strip()
-            if "unable to apply caps" in said or "capabilit" in said:
-                raise Lacking(said) from None
-            if "bind source path does not exist" in said or "no such file or directory" in said:
-                raise NotHere(said) from None
-            raise Problem(f"the engine says: {said}") from None
-        if isinstance(problem, DockerException | RequestException):
-            raise unreachable(self.endpoint, problem) from problem
 
 
 # --- the engine's own machine: this Python -------------------------------------------------------------------------
@@ -141,12 +106,10 @@ def bundle(library: str) -> bytes:
 
 def provide(api: "Any", name: str) -> None:
     """See that the engine has the image; pull it where it has not, and say so."""
-    from docker.errors import ImageNotFound
-
     try:
         api.inspect_image(name)
         return
-    except ImageNotFound:
+    except sdk.ImageNotFound:
         _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
     tag = "" if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     layers: dict[str, tuple[int, int]] = {}

@@ -9,13 +9,13 @@ import stat
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
+from ..dial import Stream, write
 from ..enter import kernel, pumps, stdio
 from ..enter.frames import Frames, frame
 from ..enter.supervisor import FORWARDED
 from ..enter.terminal import Terminal
 from ..enter.wire import dumps
 from ..errors import Problem
-from .dial import Stream, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Client:
     def receive(self) -> None:
         """Read from the engine, and take docker's frames apart: stream 1 carries our frames, 2 Python's own errors."""
         try:
-            data = os.read(self.stream.reader, 1 << 17)
+            data = os.read(self.stream.fd, 1 << 17)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -86,13 +86,13 @@ class Client:
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
         self.sent = self.read = 0
+        self.bulk = False
         self.deadline = 0.0
         self._prepare_input()
         self._watch_signals()
-        write(self.stream.writer, frame(b"I", dumps(self._describe()).encode()))
-        write(self.stream.writer, frame(b"P", dumps(plan).encode("ascii")))
-        for fd in {self.stream.reader, self.stream.writer}:
-            os.set_blocking(fd, False)
+        write(self.stream.fd, frame(b"I", dumps(self._describe()).encode()))
+        write(self.stream.fd, frame(b"P", dumps(plan).encode("ascii")))
+        os.set_blocking(self.stream.fd, False)
         try:
             if plan["tty"] and not plan["detach"]:
                 self.terminal.raw()
@@ -150,7 +150,7 @@ class Client:
             self._leave()
         if self.deadline and monotonic() >= self.deadline:
             self.status = 137
-        if self.stream.reader in ready:
+        if self.stream.fd in ready:
             self.receive()
         for fd, data in self.waiting.items():
             if data and fd in ready:
@@ -165,9 +165,9 @@ class Client:
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
         if not self._ended and max(map(len, self.waiting.values())) < MOST_WAITING:
-            wanted[self.stream.reader] = POLLIN
+            wanted[self.stream.fd] = POLLIN
         if self.outgoing:
-            wanted[self.stream.writer] = wanted.get(self.stream.writer, 0) | POLLOUT
+            wanted[self.stream.fd] = wanted.get(self.stream.fd, 0) | POLLOUT
         for fd, data in self.waiting.items():
             if data:
                 wanted[fd] = POLLOUT
@@ -206,7 +206,7 @@ class Client:
         """Send what the stream takes."""
         try:
             while self.outgoing:
-                del self.outgoing[: os.write(self.stream.writer, self.outgoing[: 1 << 17])]
+                del self.outgoing[: os.write(self.stream.fd, self.outgoing[: 1 << 17])]
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
@@ -227,6 +227,9 @@ class Client:
                 count = kernel.tee(self.mirror, self.peek[1], pumps.PAGE, kernel.SPLICE_F_NONBLOCK)
                 self._send(os.read(self.peek[0], count))
         else:
+            if not self.bulk:
+                self.bulk = True
+                self._say(b"B")
             while self.sent - self.read < WINDOW and (data := pumps.receive(self.mirror)):
                 self._send(data)
         if self.pump and not self.pump.active and not pumps.unread(self.mirror):

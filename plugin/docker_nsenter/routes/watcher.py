@@ -8,7 +8,7 @@ watcher was kept from removing.
 import os
 import time
 
-from .. import engine
+from .. import sdk
 from ..docker_cli import Endpoint
 from .images import LABEL
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PATIENCE = 15.0  # seconds: a create that was under way when the client died may still be answered
+ANSWER = 120  # seconds that the engine may take for each
 PAUSE = 0.2
 STALE = 60.0  # seconds after which a helper that never started is nobody's
 
@@ -67,7 +68,7 @@ def _watch(endpoint: Endpoint, name: str) -> None:
         notes += data
     status = 1
     try:
-        api = engine.client(endpoint)
+        api = sdk.client(endpoint, ANSWER)
         if b"c" in notes or b"i" in notes:
             _remove(api, name, notes)
         _remove_stale(api)
@@ -78,8 +79,6 @@ def _watch(endpoint: Endpoint, name: str) -> None:
 
 def _remove(api: "Any", name: str, notes: bytes) -> None:
     """Remove what carries our label until nothing is left; a client that was killed may still have something coming."""
-    from docker.errors import APIError
-
     deadline = time.monotonic() + PATIENCE
     quiet = 0.0 if b"d" in notes else time.monotonic() + PATIENCE / 3
     while time.monotonic() < deadline:
@@ -88,7 +87,7 @@ def _remove(api: "Any", name: str, notes: bytes) -> None:
             left += 1
             try:
                 _remove_one(api, kind, found, done=b"d" in notes)
-            except APIError:  # it is being removed, or its image is still in use: look again
+            except sdk.APIError:  # it is being removed, or its image is still in use: look again
                 continue
         if not left and time.monotonic() >= quiet:
             return
@@ -110,12 +109,10 @@ def _remove_one(api: "Any", kind: str, found: "dict[str, Any]", *, done: bool) -
 
 def _remove_stale(api: "Any") -> None:
     """Remove what other clients' watchers were kept from removing: images and containers that never started."""
-    from docker.errors import APIError
-
     for kind, found in _labelled(api, LABEL):
         old = time.time() - found["Created"] > STALE
         if old and (kind == "image" or found["State"] in ("created", "exited", "dead")):
             try:
                 _remove_one(api, kind, found, done=False)
-            except APIError:  # in use by a helper that runs
+            except sdk.APIError:  # in use by a helper that runs
                 continue

@@ -8,40 +8,35 @@ import shutil
 import socket
 import subprocess
 
-from ..docker_cli import Endpoint
-from ..errors import Problem
+from .docker_cli import Endpoint
+from .errors import Problem
 
 LARGEST_HEAD = 65536
 
 
 class Stream:
-    """Hold a stream's two descriptors, and what came with the engine's agreement."""
+    """Hold an attached stream's descriptor, and what came with the engine's agreement."""
 
-    def __init__(self, reader: int, writer: int, client: "subprocess.Popen[bytes] | None" = None) -> None:
-        """Take the descriptors, and the process that carries them on, if any."""
-        self.reader = reader
-        self.writer = writer
+    def __init__(self, connection: socket.socket) -> None:
+        """Take the connection over."""
+        self.fd = connection.detach()
         self.first = b""
-        self._client = client
 
     def close(self) -> None:
-        """Close both directions."""
-        for fd in {self.reader, self.writer}:
-            os.close(fd)
-        if self._client:
-            self._client.wait()
+        """Close both directions; who carries them ends by that."""
+        os.close(self.fd)
 
 
 def attach(endpoint: Endpoint, version: str, container: str) -> Stream:
     """Attach to a container's standard descriptors, as `docker attach` does (Docker Engine API, ContainerAttach)."""
-    stream = _open(endpoint)
+    stream = Stream(connect(endpoint))
     path = f"/v{version}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
     lines = [f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade", "Upgrade: tcp", "Content-Length: 0"]
     lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if not set("\r\n") & set(value)]
-    write(stream.writer, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
+    write(stream.fd, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
     head = b""
     while b"\r\n\r\n" not in head:
-        data = os.read(stream.reader, 4096)
+        data = os.read(stream.fd, 4096)
         if not data or len(head) > LARGEST_HEAD:
             raise Problem(f"the engine at {endpoint.host} closed the stream to the helper")
         head += data
@@ -58,26 +53,19 @@ def write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _open(endpoint: Endpoint) -> Stream:
+def connect(endpoint: Endpoint) -> socket.socket:
+    """Connect to the engine."""
     if endpoint.host.startswith("unix://"):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(endpoint.host.removeprefix("unix://"))
-        fd = connection.detach()
-        return Stream(fd, fd)
+        return connection
     docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or "docker"
     program = shutil.which(docker) or shutil.which("docker")
     if not program:
         raise Problem(f"reaching {endpoint.host} needs the docker command, and there is none on the PATH")
+    ours, theirs = socket.socketpair()
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
-    client = subprocess.Popen(
-        [program, *endpoint.words, "system", "dial-stdio"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert client.stdin
-    assert client.stdout
-    reader, writer = os.dup(client.stdout.fileno()), os.dup(client.stdin.fileno())
-    client.stdin.close()
-    client.stdout.close()
-    return Stream(reader, writer, client)
+    words = [program, *endpoint.words, "system", "dial-stdio"]
+    subprocess.Popen(words, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)
+    theirs.close()
+    return ours

@@ -1,0 +1,123 @@
+"""The docker SDK, for exactly the engine that docker would talk to; the one place that imports it (130 ms)."""
+
+from typing import Any
+
+import docker
+import docker.errors
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
+from requests.exceptions import RequestException
+from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from . import dial
+from .docker_cli import Endpoint
+from .engine import timeout
+from .errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+OLDEST = "1.24"  # the first version of the API that the SDK speaks
+
+__all__ = ["APIError", "ImageNotFound", "Lacking", "NotHere", "Words", "client"]
+
+
+class NotHere(Exception):
+    """What would be bound is not on the engine's machine, or can't be executed there."""
+
+
+class Lacking(Exception):
+    """The engine does not hold a capability that was asked for."""
+
+
+def client(endpoint: Endpoint, seconds: int = 0) -> Any:
+    """Open the docker SDK's client; each answer may take so many seconds, or as long as one to a look-up."""
+    seconds = seconds or int(timeout() + 1)
+    tls: Any = False
+    if endpoint.tls is not None and endpoint.host.startswith("tcp://"):
+        pair = (endpoint.tls["cert"], endpoint.tls["key"]) if endpoint.tls["cert"] and endpoint.tls["key"] else None
+        tls = TLSConfig(client_cert=pair, ca_cert=endpoint.tls["ca"] or None, verify=endpoint.tls["verify"])
+    by_ssh = endpoint.host.startswith("ssh://")
+    url = "unix:///carried/by/docker" if by_ssh else endpoint.host
+    found = docker.APIClient(base_url=url, tls=tls, version=OLDEST, timeout=seconds)
+    if by_ssh:
+        found._custom_adapter = Carried(endpoint, seconds)
+        found.mount("http+docker://", found._custom_adapter)
+    # requests would let REQUESTS_CA_BUNDLE win over the engine's own authority
+    found.proxies.update(get_environ_proxies(found.base_url))
+    found.trust_env = False
+    found.headers.update(endpoint.headers)
+    found._version = endpoint.api_version or found._retrieve_server_version()
+    return found
+
+
+class Carried(UnixHTTPAdapter):  # type: ignore[misc]
+    """Speak to an engine through docker's own `system dial-stdio`: the SDK's ssh needs paramiko, docker's only ssh."""
+
+    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+        """Take the engine to dial."""
+        super().__init__("http+unix:///carried/by/docker", timeout=seconds)
+        self.endpoint = endpoint
+
+    def get_connection(self, url: Any, proxies: Any = None) -> Any:
+        """Make a pool whose connections are dialled."""
+        with self.pools.lock:
+            pool = self.pools.get(url)
+            if not pool:
+                pool = self.pools[url] = Pool(self.endpoint, self.timeout)
+        return pool
+
+
+class Pool(HTTPConnectionPool):
+    """Make dialled connections."""
+
+    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+        """Take the engine to dial."""
+        super().__init__("localhost", timeout=seconds, maxsize=10)
+        self.endpoint, self.seconds = endpoint, seconds
+
+    def _new_conn(self) -> Any:
+        return Connection(self.endpoint, self.seconds)
+
+
+class Connection(HTTPConnection):
+    """Be one connection that docker carries."""
+
+    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+        """Take the engine to dial."""
+        super().__init__("localhost", timeout=seconds)
+        self.endpoint, self.seconds = endpoint, seconds
+
+    def connect(self) -> None:
+        """Dial."""
+        self.sock = dial.connect(self.endpoint)
+        self.sock.settimeout(self.seconds)
+
+
+class Words:
+    """Turn what the SDK raises into what a person, or the next attempt, can use."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Name the engine in the words."""
+        self.endpoint = endpoint
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, problem: "BaseException | None", trace: "TracebackType | None") -> None:
+        """Raise what it means."""
+        if isinstance(problem, APIError):
+            said = str(problem.explanation or problem).strip()
+            if "unable to apply caps" in said or "capabilit" in said:
+                raise Lacking(said) from None
+            if "bind source path does not exist" in said or "no such file or directory" in said:
+                raise NotHere(said) from None
+            raise Problem(f"the engine says: {said}") from None
+        if isinstance(problem, DockerException | RequestException | OSError):
+            # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
+            reason = str(problem).rpartition(": ")[2].strip("'\")( ")
+            raise Problem(f"cannot talk to the docker engine at {self.endpoint.host}: {reason}") from problem
