@@ -8,14 +8,14 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "plugin/docker_nsenter"
 
-Changes = dict[str, tuple[str, str]]
+Change = tuple[str, str, str]  # in which file, what, by what
 
 
-def weakened(directory: Path, changes: Changes) -> Path:
+def weakened(directory: Path, *changes: Change) -> Path:
     """Copy the package, change what is to be changed in each file, and return the library directory."""
     library = directory / "plugin"
     shutil.copytree(PACKAGE, library / "docker_nsenter", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, (old, new) in changes.items():
+    for name, old, new in changes:
         file = library / "docker_nsenter" / name
         text = file.read_text()
         assert text.count(old) == 1, f"{name} does not say {old!r} once any more"

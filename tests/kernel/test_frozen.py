@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..weaken import Changes, weakened
+from ..weaken import weakened
 from .conftest import plan_for, run_plan, wait_until
 from .test_seccomp import DONOR
 
@@ -20,7 +20,7 @@ ROOTS = {
     for kind in ("freezer", "cgroup2")
     if kind in line.partition(" - ")[2].replace(",", " ").split()
 }
-HURRY: Changes = {"enter/supervisor.py": ("START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")}
+HURRY = ("enter/supervisor.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
 
 
 class Frozen:
@@ -82,10 +82,10 @@ def test_a_frozen_process_is_looked_into_with_its_own_filter_or_not_at_all(froze
 @pytest.mark.timeout(30)
 def test_a_command_that_freezes_before_it_executes_does_not_hang_us(frozen: Frozen, tmp_path: Path) -> None:
     """docker pause between our look and the join: even SIGKILL waits for the thaw, so we must not."""
-    changes: Changes = {**HURRY, "enter/steps.py": ("if wanted and entry.cgroups.frozen():", "if False:")}
+    blind = ("enter/steps.py", "if wanted and entry.cgroups.frozen():", "if False:")
     marker = tmp_path / "marker"
     plan = plan_for(frozen.pid, "touch", str(marker), seccomp="unconfined")
-    done = run_plan(plan, library=weakened(tmp_path, changes))
+    done = run_plan(plan, library=weakened(tmp_path, HURRY, blind))
     assert done.returncode == 125
     assert "is the container frozen" in done.stderr
     assert len(done.stderr.splitlines()) == 1

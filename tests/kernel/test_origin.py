@@ -24,7 +24,7 @@ def by_loader(python: Path) -> list[str]:
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     """A copy of the package that only root can change."""
-    return weakened(tmp_path, {})
+    return weakened(tmp_path)
 
 
 def somebodys(library: Path) -> Path:

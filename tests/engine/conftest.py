@@ -1,0 +1,88 @@
+"""Attackers: programs for hostile containers, other tools as the bar, and copies of the plugin without a defence."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from docker_nsenter.install import loader
+
+from ..conftest import TOP, Call, Done
+from ..weaken import Change, weakened
+
+Plugin = Callable[..., Call]
+Raw = Callable[..., Done]
+REAL = os.path.realpath(sys.executable)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, engine: dict[str, str]) -> Plugin:
+    """Install another docker-nsenter: of a changed copy of the package, or of a copy of the interpreter."""
+
+    def install(*changes: Change, python: str = REAL, by: "str | None" = None) -> Call:
+        place = tmp_path / f"config-{len(list(tmp_path.iterdir()))}"
+        library = weakened(place, *changes)
+        places = {
+            "@METADATA@": str(TOP / "docker-cli-plugin-metadata"),
+            "@PYTHON@": python,
+            "@LIBRARY@": str(library),
+            "@LOADER@": loader(python) if by is None else by,
+        }
+        text = (TOP / "plugin/docker-nsenter").read_text()
+        for mark, value in places.items():
+            text = text.replace(mark, value)
+        (place / "cli-plugins").mkdir()
+        (place / "cli-plugins/docker-nsenter").write_text(text)
+        (place / "cli-plugins/docker-nsenter").chmod(0o755)
+
+        def call(*words: str, seconds: float = 60, **options: object) -> Done:
+            env = {**engine, "DOCKER_CONFIG": str(place)}
+            settings = {"stdin": subprocess.DEVNULL, "env": env, **options}
+            return run_words("docker", "nsenter", *words, seconds=seconds, **settings)
+
+        return call
+
+    return install
+
+
+@pytest.fixture
+def raw(pid_of: Callable[[str], int]) -> Raw:
+    """Enter all namespaces by util-linux's nsenter."""
+
+    def call(name: str, *words: str, program: str = "nsenter", seconds: float = 60, **options: object) -> Done:
+        return run_words(program, "-t", str(pid_of(name)), "-a", "--", *words, seconds=seconds, **options)
+
+    return call
+
+
+def run_words(*words: str, seconds: float = 60, **options: object) -> Done:
+    """Run a program; one that does not end in time gets the status 124."""
+    settings: dict[str, object] = {"capture_output": True, "text": True, "errors": "replace", **options}
+    try:
+        return subprocess.run(words, check=False, timeout=seconds, **settings)  # type: ignore[call-overload,no-any-return]
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 124, "", "")
+
+
+@pytest.fixture
+def sacrifice(tmp_path: Path) -> Callable[[str], str]:
+    """Copy a program of the host's, so that an attack that works spoils only the copy."""
+
+    def copy(program: str) -> str:
+        place = tmp_path / "sacrifice"
+        place.mkdir(exist_ok=True)
+        shutil.copy2(os.path.realpath(program), place)
+        return str(place / os.path.basename(os.path.realpath(program)))
+
+    return copy
+
+
+def build(directory: Path, name: str, source: str, *flags: str) -> Path:
+    """Compile a static program for a container."""
+    (directory / f"{name}.c").write_text(source)
+    words = ["gcc", "-O1", "-w", *(flags or ("-static",)), "-o", directory / name, directory / f"{name}.c"]
+    subprocess.run(words, check=True)
+    return directory / name
