@@ -8,6 +8,7 @@ from rich.text import Text
 
 from . import defaults
 from .enter.capabilities import ALL, NUMBERS, names
+from .errors import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,22 @@ WARNING, HOST, SHARED, QUIET = "bold red", "yellow", "cyan", "dim"
 ORDER = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user", "time")
 
 
+def harmless(value: "Any") -> "Any":
+    """Replace in every text of a JSON value what could control a terminal: an image's author chose some of them."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {harmless(key): harmless(item) for key, item in value.items()}
+    return [harmless(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 # --- the running containers ---------------------------------------------------------------------------------------
 
 
 def show_listing(found: "Row") -> None:
     """Print one row a container."""
     console = Console(highlight=False)
+    found = harmless(found)
     rows = found["containers"]
     if not rows:
         console.print("no container is running")
@@ -115,6 +126,7 @@ def _filters(row: "Row") -> Text:
 
 def show_card(row: "Row") -> None:
     """Print everything about one container."""
+    row = harmless(row)
     console = Console(highlight=False)
     heading = Text(row["name"], style=WARNING if row["privileged"] else "bold")
     heading.append(f"  {row['image']}  process {row['pid']}  {row['status']}", style="")
@@ -192,6 +204,7 @@ HEADINGS = {"pid1": "PID 1 now", "docker_exec": "docker exec", "you": "you would
 def show_explanation(found: "Row") -> None:
     """Print what an entry would be: the columns, the options, the commands."""
     console = Console(highlight=False)
+    found = harmless(found)
     plan, columns = found["plan"], found["restrictions"]
     name, route = plan["target"]["name"], plan["route"]
     console.print(Text(f"docker nsenter would enter {name} by the {route} route; nothing was entered."))

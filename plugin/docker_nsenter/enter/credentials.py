@@ -36,7 +36,8 @@ def read_inside(root: int, path: bytes) -> bytes:
         # O_PATH first: opening a FIFO or a device could already do something
         probe = kernel.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)
         try:
-            if not stat.S_ISREG(posix.fstat(probe).st_mode):
+            found = posix.fstat(probe)
+            if not stat.S_ISREG(found.st_mode) or not found.st_size:  # /proc/kmsg is regular, of size 0, and blocks
                 return b""
             fd = posix.open(f"/proc/self/fd/{probe}", flags)
         finally:

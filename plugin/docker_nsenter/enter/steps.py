@@ -103,7 +103,10 @@ def _copy_filters(entry: Entry) -> None:
     except OSError as problem:
         raise seccomp.explain(problem) from problem
     forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
-    entry.late_filters = entry.no_new_privs or not forks
+    watched = (
+        entry.target.status["CapBnd"][0] & capabilities.SYS_PTRACE
+    )  # then the visible process must have it at once
+    entry.late_filters = not forks or (entry.no_new_privs and not watched)
 
 
 def _set_label(entry: Entry) -> None:
