@@ -61,16 +61,18 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
 
 def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":
     """Send a GET to the engine; return the HTTP status and the parsed reply."""
-    if is_local(endpoint):
-        status, body = _ask_socket(endpoint, path)
-    else:
-        status, body = _ask_sdk(endpoint, path)
+    status, body = fetch(endpoint, path)
     try:
         return status, loads(body)
     except ValueError:
         if status == 200:
             raise odd(endpoint) from None
         return status, None
+
+
+def fetch(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    """Send a GET to the engine; return the HTTP status and the bytes of the reply."""
+    return _ask_socket(endpoint, path) if is_local(endpoint) else _ask_sdk(endpoint, path)
 
 
 def quote(name: str) -> str:

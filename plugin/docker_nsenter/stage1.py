@@ -97,6 +97,10 @@ def run(argv: list[str]) -> int:
         from . import install
 
         return install.main(argv[1:])
+    if argv[:1] in (["__complete"], ["__completeNoDesc"]):
+        from . import completion
+
+        return completion.main(argv)
     from . import docker_cli
 
     options, command, rest = docker_cli.split(argv)
