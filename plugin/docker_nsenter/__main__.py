@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper"}
 # Set by a planner that found that a helper has to enter: its words are executed once more, for stage 1 alone
 HANDED_OVER = b"DOCKER_NSENTER_HANDED_OVER"
+# docker's own options that may stand before `nsenter`, and how many words each takes; docker_cli.py reads them all
+DOCKERS = dict.fromkeys(("--context", "-c", "--host", "-H", "--config", "--log-level", "-l"), 2) | {"--debug": 1, "-D": 1}
 
 
 def main() -> "NoReturn":
@@ -41,9 +43,16 @@ def main() -> "NoReturn":
 
 def enters_surely(argv: list[str]) -> bool:
     """Tell whether the line can only end in an entry or an error, so that stage 2 may start while this one asks."""
-    if argv[:1] != ["nsenter"] or len(argv) == 1 or posix.geteuid() != 0:
+    at = 0
+    while at < len(argv) and argv[at].startswith("-"):
+        name, equals, _ = argv[at].partition("=")
+        if name not in DOCKERS:
+            return False
+        at += 1 if equals else DOCKERS[name]
+    words = argv[at:]
+    if words[:1] != ["nsenter"] or len(words) == 1 or posix.geteuid() != 0:
         return False
-    return not NO_ENTRY & set(argv) and HANDED_OVER not in posix.environ
+    return not NO_ENTRY & set(words) and HANDED_OVER not in posix.environ
 
 
 if __name__ == "__main__":

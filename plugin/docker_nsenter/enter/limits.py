@@ -4,15 +4,17 @@ from . import kernel
 from .files import read, write
 from .target import Target
 
+NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)
+
 
 def parse(text: bytes) -> dict[int, tuple[int, int]]:
     """Parse /proc/PID/limits into {RLIMIT_*: (soft, hard)}; unlimited is RLIM_INFINITY."""
     found = {}
     for line in text.decode("ascii", "replace").splitlines():
-        for name, resource in kernel.RLIMITS.items():
-            if line.startswith(name + " "):
-                soft, hard = line[len(name) :].split()[:2]
-                found[resource] = (_value(soft), _value(hard))
+        resource = kernel.RLIMITS.get(line[:NAME_WIDTH].rstrip())
+        if resource is not None:
+            soft, hard = line[NAME_WIDTH:].split()[:2]
+            found[resource] = (_value(soft), _value(hard))
     return found
 
 
