@@ -46,9 +46,9 @@ def hung(private: Private) -> Iterator[Engine]:
 
 @pytest.fixture
 def dead(private: Private) -> Iterator[Engine]:
-    """The engine was killed; its containers run on."""
-    private.process.kill()
-    private.process.wait()
+    """The engine has ended; its containers run on."""
+    private.process.terminate()
+    private.process.wait(30)
     yield private.environment
     private.start()
 
