@@ -1,6 +1,6 @@
 """A docker engine of a test's own, for what must not happen to the engine that all the others use."""
 
-import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,23 @@ from .conftest import wait_until
 from .images import import_images
 
 
+def with_etc(directory: Path, subordinate: str, *users: str) -> tuple[str, ...]:
+    """Write words that run a command with an /etc of its own, which has these subordinate ids and users."""
+    etc = directory / "etc"
+    shutil.copytree("/etc", etc, symlinks=True)
+    for name in ("subuid", "subgid"):
+        (etc / name).write_text(f"{subordinate}\n")
+    with open(etc / "passwd", "a") as file:
+        file.writelines(f"{line}\n" for line in users)
+    script = f'mount --bind {etc} /etc && exec "$@"'
+    return "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"
+
+
 class Private:
     """Run a dockerd with its data below a directory, perhaps under other words (unshare, setpriv, ...)."""
 
     def __init__(self, directory: Path, environment: dict[str, str], *flags: str, before: tuple[str, ...] = ()) -> None:
+        directory.chmod(0o755)  # remapped and rootless engines pass through it with ids of their own
         self.directory = directory
         self.host = f"unix://{directory}/docker.sock"
         self.environment = {**environment, "DOCKER_HOST": self.host}
@@ -28,7 +41,9 @@ class Private:
         """Start the engine and wait until it answers."""
         (self.directory / "pid").unlink(missing_ok=True)
         with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(self._words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self._words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         wait_until(self._answers, f"the engine answers: {self.directory}/log", 60)
 
     def _answers(self) -> bool:
@@ -57,7 +72,7 @@ class Private:
         left = self.docker("ps", "-aq", check=False).stdout.split()
         if left:
             self.docker("rm", "-f", *left, check=False)
-        os.kill(self.pid(), 15)
+        self.process.terminate()
         self.process.wait(30)
         points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for point in sorted((point for point in points if point.startswith(f"{self.directory}/")), reverse=True):

@@ -17,7 +17,10 @@ NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper"}
 # Set by a planner that found that a helper has to enter: its words are executed once more, for stage 1 alone
 HANDED_OVER = b"DOCKER_NSENTER_HANDED_OVER"
 # docker's own options that may stand before `nsenter`, and how many words each takes; docker_cli.py reads them all
-DOCKERS = dict.fromkeys(("--context", "-c", "--host", "-H", "--config", "--log-level", "-l"), 2) | {"--debug": 1, "-D": 1}
+DOCKERS = dict.fromkeys(("--context", "-c", "--host", "-H", "--config", "--log-level", "-l"), 2) | {
+    "--debug": 1,
+    "-D": 1,
+}
 
 
 def main() -> "NoReturn":

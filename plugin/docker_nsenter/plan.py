@@ -40,6 +40,7 @@ def make_plan(
         "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
         "capabilities": _capabilities(request, more, less),
         "seccomp": security.seccomp,
+        "filters": [],
         "apparmor": security.apparmor if inside else security.asked_apparmor,
         "selinux": security.selinux if inside else "",
         "no_new_privs": security.no_new_privs,

@@ -169,7 +169,7 @@ def act(request: "Request", options: "docker_cli.Globals") -> int:
     if planned.plan["route"] == "local":
         from .routes import local
 
-        return local.enter(planned.plan)
+        return local.enter(planned.plan, planned.container.runtime)
     add_packages()
     from .routes import helper
 

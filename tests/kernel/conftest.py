@@ -81,6 +81,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "namespaces": ["user", "mnt", "uts", "ipc", "net", "pid", "cgroup", "time"],
         "capabilities": {"base": "container", "add": 0, "drop": 0},
         "seccomp": "container",
+        "filters": [],
         "apparmor": None,
         "selinux": None,
         "no_new_privs": None,

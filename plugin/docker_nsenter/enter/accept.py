@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         namespaces: list[str]
         capabilities: PlannedCapabilities
         seccomp: str
+        filters: list[str]
         apparmor: str | None
         selinux: str | None
         no_new_privs: bool | None
@@ -113,6 +114,19 @@ def _label(value: object) -> bool:
     return isinstance(value, str) and len(value) <= 4096 and value.isprintable()
 
 
+def _filters(value: object) -> bool:
+    """Accept programs of whole instructions, 16 hexadecimal digits each (BPF_MAXINSNS: 4096)."""
+    return (
+        isinstance(value, list)
+        and _words(value)
+        and all(0 < len(word) <= 4096 * 16 and not len(word) % 16 and _hex(word) for word in value)
+    )
+
+
+def _hex(word: str) -> bool:
+    return not word.strip("0123456789abcdef")
+
+
 def _path(value: object) -> bool:
     return isinstance(value, str) and _text(value) and value.startswith("/") and len(value) <= 4096
 
@@ -127,7 +141,8 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "target": _record({"pid": _pid, "container": _container, "name": _text}),
     "namespaces": _some_of(*NAMES),
     "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),
-    "seccomp": _one_of("container", "none", "unconfined"),
+    "seccomp": _one_of("container", "none", "unconfined", "given"),
+    "filters": _filters,
     "apparmor": _optional(_label),
     "selinux": _optional(_label),
     "no_new_privs": _optional(_boolean),
@@ -162,5 +177,7 @@ def accept(value: object) -> "Plan":
     wrong = _first_wrong(value, FIELDS)
     if wrong is not None:
         raise Refusal(f"the plan's field {ascii(wrong)[:60]} is missing, unknown or out of bounds")
+    if (value["seccomp"] == "given") != bool(value["filters"]):
+        raise Refusal("the plan's filters do not fit what it says of seccomp")
     plan: Plan = value  # type: ignore[assignment]
     return plan

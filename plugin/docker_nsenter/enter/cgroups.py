@@ -7,6 +7,7 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 import posix
 
 from .files import read
+from .refusal import Refusal
 from .target import Target
 
 
@@ -47,11 +48,15 @@ def directory(hierarchies: dict[str, tuple[str, str]], controllers: str, path: s
 class Cgroups:
     """Hold the open files through which the command joins: v1 `tasks`, and the v2 directory or -1."""
 
-    def __init__(self, target: Target, *, wanted: bool) -> None:
-        """Open them while the host's files are still ours; those that we are in already are left out."""
+    def __init__(self, target: Target, *, wanted: bool, only: str = "") -> None:
+        """Open them while the host's files are still ours; those that we are in already are left out.
+
+        Without the host's root only those are joined that are named by the container (`only`): where a rootless engine
+        makes none, its containers are in the engine's own, which limit nothing of theirs.
+        """
         self.tasks: list[int] = []
         self.unified = -1
-        self.rows = parse(target.read("cgroup"))
+        self.rows = [row for row in parse(target.read("cgroup")) if only in row[1]]
         self._places: dict[str, str] = {}  # where each controller's cgroup of the container lies
         own = parse(read("/proc/self/cgroup"))
         missing = [row for row in self.rows if row not in own]
@@ -85,6 +90,14 @@ class Cgroups:
             posix.write(fd, str(pid).encode())
         finally:
             posix.close(fd)
+
+
+def not_delegated() -> Refusal:
+    """Say that the caller may not move himself: his session is not below what systemd gave to his services."""
+    return Refusal(
+        "cannot join the container's cgroup from this session without root",
+        "systemd-run --user --scope docker nsenter …, or --no-join-cgroup",
+    )
 
 
 # By controller ('' for v2): the files of a freezer and what they say while it is frozen

@@ -10,6 +10,7 @@ from _signal import SIG_DFL, SIG_SETMASK, SIGKILL, SIGSTOP, pthread_sigmask, sig
 from select import poll
 
 from . import command, kernel
+from .cgroups import not_delegated
 from .entry import Entry
 from .refusal import Refusal
 from .steps import COMMAND, INSTALL, LAST
@@ -89,6 +90,8 @@ def _clone_into(cgroup: int) -> int:
     try:
         return kernel.clone3(bytearray(b"".join(value.to_bytes(8, "little") for value in values)))
     except OSError as problem:
+        if problem.errno == 13:  # EACCES
+            raise not_delegated() from None
         if problem.errno in (7, 11, 16, 22, 38, 95):  # E2BIG, EAGAIN, EBUSY, EINVAL, ENOSYS, EOPNOTSUPP
             return -1
         raise

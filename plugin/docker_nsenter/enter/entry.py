@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .accept import Plan
 
-UNMAPPED = (1 << 32) - 1
+WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border
 
 
 class Entry:
@@ -48,6 +48,7 @@ class Entry:
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))
+        self.hosts_root = read("/proc/self/uid_map").split() == WHOLE_MAP
         self.own = {name: namespaces.ours(name) for name in self.all_namespaces()}
         if home >= 0:
             self.own["mnt"] = posix.readlink(f"/proc/self/fd/{home}")
@@ -96,7 +97,7 @@ def resolve(entry: Entry) -> None:
     entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
     entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
     if plan["limits"]:
-        may_raise = entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
+        may_raise = entry.hosts_root and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)
     _resolve_capabilities(entry)
 

@@ -4,6 +4,8 @@ All happens in a mount namespace of the command's own.
 """
 
 import posix
+import sys
+from _socket import AF_UNIX, CMSG_SPACE, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
 from . import kernel
 from .refusal import Refusal
@@ -13,22 +15,36 @@ def clone_proc(mount_namespace: int) -> int:
     """Clone the container's own /proc as a detached mount (open_tree, Linux 5.2).
 
     A fresh one can only be mounted from inside the pid namespace, where the container could see the process that does
-    it with power. The clone must be the root of a procfs: anything else is the container's fake.
+    it with power. The clone must be the root of a procfs: anything else is the container's fake. A child fetches it:
+    who is root of a user namespace only may join the container's mounts, but not come back.
     """
-    here = posix.open("/proc/self/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
-    cwd = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    kernel.setns(mount_namespace, kernel.CLONE_NEWNS)
+    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
+    child = posix.fork()
+    if not child:
+        _send_proc(mount_namespace, theirs)
+    theirs.close()
+    word, passed, _, _ = ours.recvmsg(64, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
+    ours.close()
+    posix.waitpid(child, 0)
+    if passed:
+        return int.from_bytes(passed[0][2], sys.byteorder)
+    errno, _, call = word.decode().partition(" ")
+    if errno:
+        raise OSError(int(errno), posix.strerror(int(errno)), call)
+    raise Refusal("the container has no genuine /proc to show", "add --mount to enter its files too")
+
+
+def _send_proc(mount_namespace: int, channel: socket) -> None:
+    """Send the clone, or an errno and its call, or nothing for a fake; never return."""
     try:
+        kernel.setns(mount_namespace, kernel.CLONE_NEWNS)
         tree = kernel.open_tree(kernel.AT_FDCWD, b"/proc", kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
-        genuine = kernel.fstatfs_type(tree) == kernel.PROC_SUPER_MAGIC and posix.fstat(tree).st_ino == 1
+        if kernel.fstatfs_type(tree) == kernel.PROC_SUPER_MAGIC and posix.fstat(tree).st_ino == 1:
+            channel.sendmsg([b"."], [(SOL_SOCKET, SCM_RIGHTS, tree.to_bytes(4, sys.byteorder))])
+    except OSError as problem:
+        channel.send(f"{problem.errno} {problem.filename or 'fstat'}".encode())
     finally:
-        kernel.setns(here, kernel.CLONE_NEWNS)
-        posix.fchdir(cwd)
-        posix.close(here)
-        posix.close(cwd)
-    if not genuine:
-        raise Refusal("the container has no genuine /proc to show", "add --mount to enter its files too")
-    return tree
+        posix._exit(0)
 
 
 def unshare() -> None:

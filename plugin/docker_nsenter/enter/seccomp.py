@@ -44,7 +44,7 @@ class Filter:
 def wanted_filters(target: Target, policy: str) -> int:
     """Count the oldest filters to copy: the shim's own, and, unless the container runs unconfined, the runtime's."""
     has = target.status.get("Seccomp_filters", target.status["Seccomp"])[0]
-    if target.status["Seccomp"][0] != 2 or policy == "unconfined":
+    if target.status["Seccomp"][0] != 2 or policy in ("unconfined", "given"):
         return 0
     parent = target.status["PPid"][0]
     try:
@@ -55,6 +55,11 @@ def wanted_filters(target: Target, policy: str) -> int:
         shim = {}
     inherited = shim.get("Seccomp_filters", [0])[0] if shim.get("Seccomp", [0])[0] == 2 else 0
     return min(has, inherited + (policy == "container"))
+
+
+def given(programs: list[str]) -> list[Filter]:
+    """Take the filters that the Plan brings, in hexadecimal: where the kernel does not hand out the container's."""
+    return [Filter(bytes.fromhex(program), 0) for program in programs]
 
 
 def copy(target: Target, count: int) -> list[Filter]:
@@ -157,9 +162,9 @@ def allows(program: bytes, number: int) -> bool:
     return decide(program, number) >> 16 in (0x7FFF, 0x7FFC)  # SECCOMP_RET_ALLOW, _LOG
 
 
-def decide(program: bytes, number: int) -> int:
+def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
     """Interpret classic BPF over struct seccomp_data and return its SECCOMP_RET_* value (bpf(4))."""
-    data = number.to_bytes(4, "little") + kernel.AUDIT_ARCH.to_bytes(4, "little") + bytes(56)
+    data = number.to_bytes(4, "little") + kernel.AUDIT_ARCH.to_bytes(4, "little") + bytes(8) + arguments
     a = x = at = 0
     memory = [0] * 16
     while True:

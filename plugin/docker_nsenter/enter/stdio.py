@@ -48,11 +48,15 @@ def fill_standard() -> None:
             posix.open("/dev/null", posix.O_RDWR)
 
 
-def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int) -> Stdio:
-    """Open what the command gets."""
+def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_root: bool) -> Stdio:
+    """Open what the command gets.
+
+    Who is root of a user namespace only (not `hosts_root`) may mount no null device, nor can the command change the
+    inode of the host's.
+    """
     io = Stdio()
     if detach and not tty:
-        null = private_null()
+        null = private_null() if hosts_root else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         io.inner = [null, null, null]
         return io
     if tty:

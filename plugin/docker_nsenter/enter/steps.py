@@ -36,13 +36,20 @@ def _choose_namespaces(entry: Entry) -> None:
 
 
 def _shelter(entry: Entry) -> None:
-    if entry.home < 0 and shelter.needed(entry.target.status["CapBnd"][0], entry.joined):
+    # map_files opens for CAP_CHECKPOINT_RESTORE in the initial user namespace only
+    if entry.hosts_root and entry.home < 0 and shelter.needed(entry.target.status["CapBnd"][0], entry.joined):
         entry.start_again()
 
 
 def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
-    entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted)
+    only = "" if entry.hosts_root else entry.plan["target"]["container"]
+    try:
+        entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted, only=only)
+    except PermissionError:
+        if entry.hosts_root:
+            raise
+        raise cgroups.not_delegated() from None
     if wanted and entry.cgroups.frozen():
         raise Refusal(
             "the container is paused: nothing in it can run",
@@ -51,6 +58,10 @@ def _open_cgroups(entry: Entry) -> None:
 
 
 def _count_filters(entry: Entry) -> None:
+    entry.filters = seccomp.given(entry.plan["filters"])
+    if entry.filters:
+        entry.filter_count = len(entry.filters)
+        return
     entry.filter_count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
     if entry.filter_count and entry.cgroups and entry.cgroups.frozen(cgroups.NEVER_STOP):
         raise Refusal(
@@ -74,7 +85,13 @@ def _prepare_stdio(entry: Entry) -> None:
         entry.target.root() if "mnt" in plan["namespaces"] else posix.open(entry.files, posix.O_PATH | posix.O_CLOEXEC)
     )
     try:
-        entry.io = stdio.prepare(tty=plan["tty"], stdin=plan["stdin"], detach=plan["detach"], devpts_root=root)
+        entry.io = stdio.prepare(
+            tty=plan["tty"],
+            stdin=plan["stdin"],
+            detach=plan["detach"],
+            devpts_root=root,
+            hosts_root=entry.hosts_root,
+        )
     finally:
         posix.close(root)
     if entry.credentials:
@@ -99,7 +116,7 @@ PREPARE: "tuple[Step, ...]" = (
 
 def _copy_filters(entry: Entry) -> None:
     try:
-        entry.filters = seccomp.copy(entry.target, entry.filter_count)
+        entry.filters = entry.filters or seccomp.copy(entry.target, entry.filter_count)
     except OSError as problem:
         raise seccomp.explain(problem) from problem
     forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)

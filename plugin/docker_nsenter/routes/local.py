@@ -25,10 +25,23 @@ def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> 
     if not endpoint.host.startswith("unix://"):
         return "helper", f"the engine is at {endpoint.host}"
     if os.geteuid() != 0:
-        return "helper", "only root may enter from outside the engine"
+        return _without_root(container)
     if not is_here(container):
         return "helper", f"process {container.pid} of this machine is not the container's"
     return "local", f"process {container.pid} of this machine is the container's"
+
+
+def _without_root(container: "Container") -> tuple[str, str]:
+    """Choose for who is not root: the containers of his own rootless engine need no helper."""
+    from .rootless import namespace_of
+
+    namespace = namespace_of(container.pid)
+    if namespace < 0:
+        return "helper", "only root may enter from outside the engine"
+    os.close(namespace)
+    if not is_here(container):
+        return "helper", f"process {container.pid} of this machine is not the container's"
+    return "local", f"you own the user namespace of process {container.pid}, which is the container's"
 
 
 def is_here(container: "Container") -> bool:
@@ -56,16 +69,34 @@ def hand_over(fd: int) -> None:
         data = data[os.write(fd, data) :]
 
 
-def enter(plan: "Plan") -> "NoReturn":
+def enter(plan: "Plan", runtime: str) -> "NoReturn":
     """Replace this process, which has typer and more in its memory, by stage 2 in a sealed copy of the interpreter."""
-    if os.geteuid() != 0:
+    rootless = os.geteuid() != 0
+    if not become_root(plan["target"]["pid"]):
         raise Problem("entering a container's namespaces on this machine needs root", "sudo docker nsenter …")
+    if rootless:
+        from .rootless import bring_filter
+
+        bring_filter(plan, runtime)
     from . import ahead
 
     plan_fd = os.memfd_create("plan")
     send(plan, plan_fd)
     os.lseek(plan_fd, 0, os.SEEK_SET)
     ahead.execute(plan_fd, 0, ahead.docker_socket())
+
+
+def become_root(pid: int) -> bool:
+    """Be root already, or become root of the rootless engine's user namespace, if the caller owns that."""
+    if os.geteuid() == 0:
+        return True
+    from . import rootless
+
+    namespace = rootless.namespace_of(pid)
+    if namespace < 0:
+        return False
+    rootless.join(namespace)
+    return True
 
 
 def send(plan: "Plan", fd: int) -> None:
@@ -79,7 +110,7 @@ def send(plan: "Plan", fd: int) -> None:
 
 def survey(plan: "Plan") -> "dict[str, Any] | None":
     """Read what an entry would find; None without root, which it needs."""
-    if os.geteuid() != 0:
+    if not become_root(plan["target"]["pid"]):
         return None
     from ..enter.survey import Refusal
     from ..enter.survey import survey as look

@@ -1,0 +1,166 @@
+"""A rootless engine: its own user enters without root and without a helper, as restricted as docker exec does it."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_nsenter.enter import kernel, seccomp
+from docker_nsenter.enter.target import Target
+from docker_nsenter.routes import profile
+
+from ..conftest import Call, Done, Run
+from ..private import Private, with_etc
+from .test_lookup import refused
+from .test_parity import CONTAINERS, PROFILE, agree
+
+UID, OTHER = 41_000, 41_001  # users that only the engine's own /etc knows
+FIRST = 800_000
+ROOTLESS = ("--rootless", "--ip-forward=false", "--ip-masq=false")
+ENGINES_RUN = 'rm -f /run/docker /run/containerd /run/xtables.lock; exec "$@"'
+TITLES = ["defaults", "no-new-privileges, user", "custom seccomp"]
+PidOf = Callable[[str], int]
+
+
+@pytest.fixture(scope="module")
+def engine(engine: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A dockerd of an unprivileged user's, in rootlesskit's namespaces; the machine's /etc is not touched."""
+    directory = Path(tempfile.mkdtemp(prefix="nsenter-rootless.", dir="/var/tmp"))
+    before = with_etc(directory, f"rootless:{FIRST}:65536", f"rootless:x:{UID}:{UID}::{directory}:/bin/sh")
+    runtime = directory / "xdg"
+    runtime.mkdir()
+    for path in (directory, runtime):
+        os.chown(path, UID, UID)
+    subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
+    environment = {**engine, "HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
+    kit = ("rootlesskit", "--state-dir", f"{runtime}/kit", "--net=host", "--copy-up=/etc", "--copy-up=/run",
+           "--propagation=rslave", "sh", "-c", ENGINES_RUN, "sh")  # fmt: skip
+    started = Private(directory, environment, *ROOTLESS, before=(*before, *becoming(UID), *kit))
+    yield started.environment
+    started.end()
+    shutil.rmtree(directory)
+
+
+def becoming(uid: int) -> tuple[str, ...]:
+    """Write words that run a command as a user without any power."""
+    return "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"
+
+
+@pytest.fixture
+def nsenter(engine: dict[str, str]) -> Call:
+    """Run docker nsenter as the engine's user."""
+
+    def call(*words: str, uid: int = UID, **options: Any) -> Done:
+        settings = {"capture_output": True, "text": True, "timeout": 60, "env": engine, "cwd": "/"}
+        if "input" not in options:
+            settings["stdin"] = subprocess.DEVNULL
+        return subprocess.run(
+            [*becoming(uid), "--bounding-set=-all", "docker", "nsenter", *words], check=False, **{**settings, **options}
+        )
+
+    return call
+
+
+@pytest.fixture
+def custom(tmp_path: Path) -> str:
+    """Write a profile of the user's own."""
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps(PROFILE))
+    return str(path)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_kernel_says_the_same_as_of_docker_exec(
+    run: Run, docker: Call, nsenter: Call, custom: str, title: str
+) -> None:
+    agree(docker, nsenter, run(*(flag.replace("PROFILE", custom) for flag in CONTAINERS[title])))
+
+
+def test_options_mean_what_they_mean_to_docker_exec(run: Run, docker: Call, nsenter: Call) -> None:
+    agree(docker, nsenter, run("--group-add", "1234"), "--user", "app:audio", "-w", "/home/app", "-e", "A=b")
+
+
+def test_the_custom_filter_really_filters(run: Run, nsenter: Call, custom: str) -> None:
+    name = run("--security-opt", f"seccomp={custom}")
+    assert nsenter(name, "mkdir", "/tmp/x").returncode != 0
+    assert nsenter("--security-opt", "seccomp=unconfined", name, "mkdir", "/tmp/x").returncode == 0
+    assert nsenter(run("--security-opt", "seccomp=unconfined"), "mkdir", "/tmp/x").returncode == 0
+
+
+def test_over_the_host_you_stay_who_you_are(run: Run, nsenter: Call) -> None:
+    name = run()
+    assert nsenter("--net-only", "--privileged", name, "cat", "/etc/shadow").returncode != 0
+    assert nsenter("--net-only", name, "ls", "/sys/class/net").stdout.split() == ["lo"]
+    assert nsenter("--pid", name, "cat", "/proc/1/cmdline").stdout.startswith("sleep")
+
+
+def test_signals_exits_streams_and_terminals_work(run: Run, nsenter: Call) -> None:
+    name = run()
+    assert nsenter("-i", name, "sh", "-c", "cat; exit 7", input="through").stdout == "through"
+    assert nsenter("-i", name, "sh", "-c", "exit 7").returncode == 7
+    assert nsenter(name, "sh", "-c", "kill -9 $$").returncode == 137
+    assert nsenter("-t", name, "tty").stdout.strip().startswith("/dev/pts/")
+    assert nsenter("-d", name, "sh", "-c", "echo lost > /tmp/done").returncode == 0
+
+
+def test_no_helper_is_needed_and_dry_run_says_why(run: Run, nsenter: Call, docker: Call) -> None:
+    name = run()
+    before = docker("ps", "-aq").stdout
+    done = nsenter("--dry-run", "--format", "json", name)
+    assert "you own the user namespace" in done.stdout, done.stderr
+    assert nsenter("--route", "local", name, "id", "-u").stdout == "0\n"
+    assert docker("ps", "-aq").stdout == before
+
+
+def test_pid_n_needs_no_engine(run: Run, nsenter: Call, pid_of: PidOf, engine: dict[str, str]) -> None:
+    pid = pid_of(run("--user", "app"))
+    done = nsenter(f"pid:{pid}", "id", "-u", env={**engine, "DOCKER_HOST": "unix:///nowhere.sock"})
+    assert done.stdout == "1000\n", done.stderr
+
+
+def test_another_user_may_not(run: Run, nsenter: Call, pid_of: PidOf) -> None:
+    done = nsenter(f"pid:{pid_of(run())}", "true", uid=OTHER)
+    assert done.returncode == 125
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_an_unreadable_profile_is_refused_not_left_out(run: Run, nsenter: Call, pid_of: PidOf) -> None:
+    """Without the runtime's files nobody can tell which filter it was."""
+    name = run()
+    parent = Path(f"/proc/{pid_of(name)}/status").read_text().partition("PPid:")[2].split()[0]
+    config = Path(f"/proc/{parent}/cwd/config.json")
+    config.rename(f"{config}.away")
+    try:
+        refused(nsenter(name, "true"), "cannot make the container's seccomp filter without root", "seccomp=unconfined")
+    finally:
+        Path(f"{config}.away").rename(config)
+
+
+ARCHITECTURES = (0xC000003E, 0x40000003, 0xC00000B7, 0x40000028)  # x86-64, i386, arm64, arm
+NUMBERS = [*range(600), *range(0x40000000, 0x40000258), 0x7FFFFFFF, 0xFFFFFFFF]
+ARGUMENTS = [bytes(48), *(word.to_bytes(8, "little") * 6 for word in (1, 8, 0x20008, 0xFFFFFFFF, 0x7E020000, 40))]
+
+
+@pytest.mark.parametrize("flags", [(), ("--security-opt", "seccomp=PROFILE")])
+def test_the_filter_decides_as_the_one_that_the_kernel_holds(
+    run: Run, docker: Call, pid_of: PidOf, custom: str, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+) -> None:
+    """Root may have both: what the runtime installed, and what is made anew from its profile."""
+    name = run(*(flag.replace("PROFILE", custom) for flag in flags))
+    pid, identity = pid_of(name), docker("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    theirs = seccomp.copy(Target(pid), 1)[0].program
+    ours = profile.of_process(pid, identity, "runc")
+    for architecture in ARCHITECTURES:
+        monkeypatch.setattr(kernel, "AUDIT_ARCH", architecture)
+        for number in NUMBERS:
+            assert seccomp.decide(ours, number) == seccomp.decide(theirs, number), (architecture, number)
+    monkeypatch.setattr(kernel, "AUDIT_ARCH", ARCHITECTURES[kernel.MACHINE == "aarch64"])
+    for number in range(460):
+        for arguments in ARGUMENTS:
+            found = [seccomp.decide(program, number, arguments) for program in (ours, theirs)]
+            assert found[0] == found[1], (number, arguments)
