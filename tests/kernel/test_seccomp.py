@@ -11,6 +11,8 @@ import pytest
 from docker_nsenter.enter import seccomp
 from docker_nsenter.enter.target import Target
 
+from .conftest import plan_for, run_plan
+
 LIBRARY = str(Path(seccomp.__file__).parents[2])
 # A filter that lets everything happen but acct(2), which gets EACCES.
 ACCT = 163 if os.uname().machine == "x86_64" else 89
@@ -145,3 +147,21 @@ def test_the_interpreter_reads_a_filter_as_the_kernel_does() -> None:
     assert not seccomp.allows(PROGRAM, ACCT)
     assert seccomp.allows(PROGRAM, ACCT + 1)
     assert seccomp.decide(PROGRAM, ACCT) == 0x0005000D
+
+
+def test_a_filter_with_a_supervisor_is_copied_without_it_and_said() -> None:
+    """SECCOMP_RET_USER_NOTIF without a listener is ENOSYS: refused, not let through (seccomp_unotify(2))."""
+    asking = PROGRAM.replace((0x0005000D).to_bytes(4, "little"), (0x7FC00000).to_bytes(4, "little"))
+    donor = DONOR.format(count=1, sleep="import time; time.sleep(1000)").replace(repr(PROGRAM), repr(asking))
+    process = subprocess.Popen([sys.executable, "-c", donor], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        call = f"import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall({ACCT}, 0), ctypes.get_errno())"
+        done = run_plan(plan_for(process.pid, "/usr/bin/python3", "-c", call))
+    finally:
+        process.kill()
+        process.wait()
+    assert (done.returncode, done.stdout) == (0, "-1 38\n"), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "supervisor" in done.stderr

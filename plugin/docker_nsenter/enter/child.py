@@ -1,15 +1,15 @@
 """Fork the installer and, from it, the command's process; carry their few words to the supervisor.
 
-The words are lines of at most 64 bytes: `P PID` (the installer names its child), `R` (ready: all is dropped), and
-`F ROLE STEP ERRNO CALL` or `W ROLE STEP TEXT` (failed). The supervisor words the message; it takes a PID only from the
-installer, and only if the kernel says that this process is a child of its own.
+The words are short lines: `N` (a filter asks a supervisor of its own), `P PID` (the installer names its child), `R`
+(ready: all is dropped), and `F ROLE STEP ERRNO CALL` or `W ROLE STEP TEXT` (failed). The supervisor words the message;
+it takes a PID only from the installer, and only if the kernel says that this process is a child of its own.
 """
 
 import posix
 from _signal import SIG_DFL, SIG_SETMASK, SIGKILL, SIGSTOP, pthread_sigmask, signal, valid_signals
 from select import poll
 
-from . import command, kernel
+from . import command, kernel, seccomp
 from .cgroups import not_delegated
 from .entry import Entry
 from .refusal import Refusal
@@ -116,6 +116,8 @@ def _install(entry: Entry, channels: Channels) -> None:
     channels.close_supervisors()
     entry.keep = channels.inner()
     _run("install", entry, channels)
+    if any(seccomp.notifies(each.program) for each in entry.filters):
+        channels.say("N")
     try:
         pid = posix.fork()
     except OSError as problem:

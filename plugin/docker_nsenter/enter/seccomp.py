@@ -27,6 +27,7 @@ WALL = 0x40000000  # __WALL: threads too
 # Calls that return EINTR or go through restart_syscall after a stop; any other restarts by itself (signal(7)).
 # The numbers are those of arm64, where the register trick is impossible and another thread has to be found.
 UNSAFE_ARM64 = frozenset({22, 137, 193, 192, 101, 115, 73, 98, 441, 207, 212, 243})
+RETURN_USER_NOTIF = bytes((6, 0, 0, 0, 0, 0, 0xC0, 0x7F))  # BPF_RET | BPF_K, struct sock_filter
 SYSCALL_RESTART = {"x86_64": 219, "aarch64": 128}
 # struct user_regs_struct of x86-64, in words of 8 bytes (sys/user.h)
 X86_REGISTERS, X86_RAX, X86_ORIG_RAX = 27, 10, 15
@@ -155,6 +156,11 @@ def install(filters: list[Filter]) -> None:
         descriptor = bytearray((len(program) // 8).to_bytes(8, "little"))
         descriptor += kernel.address(program).to_bytes(8, "little")
         kernel.seccomp(kernel.SECCOMP_SET_MODE_FILTER, each.flags, descriptor)
+
+
+def notifies(program: bytes) -> bool:
+    """Tell whether a filter hands some calls to a supervisor (SECCOMP_RET_USER_NOTIF, Linux 5.0)."""
+    return RETURN_USER_NOTIF in program
 
 
 def allows(program: bytes, number: int) -> bool:
