@@ -182,3 +182,22 @@ def test_the_cleared_importer_can_import_nothing_after_joining(unshared: Unshare
     assert done.returncode == 0
     joined = done.stderr.split("setns(", 1)[1].split("execve", 1)[0]
     assert ".py" not in joined.split("/bin/true")[0]
+
+
+def test_a_kernel_whose_setns_takes_no_pidfd_is_entered_one_by_one(unshared: Unshared) -> None:
+    """Before Linux 5.8 setns(pidfd) is EINVAL: then each namespace is joined by its file."""
+    pid = unshared()
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", "trace=setns", "-e", "inject=setns:error=EINVAL:when=1")
+    names = ("mnt", "uts", "ipc", "net", "pid", "cgroup")
+    done = run_plan(plan_for(pid, "readlink", *(f"/proc/self/ns/{name}" for name in names)), before=inject)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [os.readlink(f"/proc/{pid}/ns/{name}") for name in names]
+
+
+def test_a_user_namespace_is_joined_first_where_setns_takes_no_pidfd(unshared: Unshared) -> None:
+    pid = unshared("--user", "--uts")
+    map_ids(pid)
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", "trace=setns", "-e", "inject=setns:error=EINVAL:when=1")
+    done = run_plan(plan_for(pid, "readlink", "/proc/self/ns/user", "/proc/self/ns/uts"), before=inject)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [os.readlink(f"/proc/{pid}/ns/{name}") for name in ("user", "uts")]

@@ -113,3 +113,15 @@ print(count, *(name for name in ("environ", "cmdline") if open(f"/proc/self/{{na
     count, *readable = run_script(script, SECRET="ten green bottles").split()  # noqa: S106 - no password
     assert count in copies
     assert readable == ([] if copies == ["0"] else ["environ", "cmdline"])
+
+
+def test_where_memory_may_not_be_executed_the_copy_is_a_read_only_mount() -> None:
+    """vm.memfd_noexec=2 makes memfd_create(MFD_EXEC) fail with EACCES (Linux 6.3)."""
+    script = """
+import os
+if len(sys.argv) == 1:
+    os.execve(seal.copy(), [sys.executable, "-I", "-S", "-B", *sys.orig_argv[sys.orig_argv.index("-c"):], "again"], {})
+print(seal.sealed("self"), os.path.samefile("/proc/self/exe", sys.executable))
+"""
+    inject = ["strace", "-f", "-o", "/dev/null", "-e", "trace=memfd_create", "-e", "inject=memfd_create:error=EACCES"]
+    assert run_script(script, *inject, *PYTHON) == "True True\n"
