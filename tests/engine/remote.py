@@ -6,17 +6,14 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
-import sysconfig
 import threading
 from pathlib import Path
 from types import TracebackType
 
 from ..conftest import wait_until
-from ..images import pack
+from ..images import PYTHON, import_python
 
 Engine = dict[str, str]
-IMAGE = "nsenter-test-python"
 SUBJECT = "/CN=nsenter-test"
 
 
@@ -27,7 +24,7 @@ class Remote:
         """Begin; what is not asked for is not started."""
         self.engine, self.place = engine, place
         self.path = engine["DOCKER_HOST"].removeprefix("unix://")
-        self.image = IMAGE
+        self.image = PYTHON
         self._listener: socket.socket | None = None
         self._sshd: subprocess.Popen[bytes] | None = None
 
@@ -167,27 +164,3 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
             sink.unwrap()
         else:
             sink.shutdown(socket.SHUT_WR)
-
-
-def import_python(engine: Engine) -> None:
-    """Make an image out of this machine's Python: what an official one has, as far as a helper needs it."""
-    program = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
-    library = Path(sysconfig.get_path("stdlib"))
-    modules = library / "lib-dynload"
-    files = {program, *library.glob("*.py"), *(library / "encodings").glob("*.py"), *modules.glob("*.so")}
-    for binary in (program, *modules.glob("_ctypes.*.so")):
-        shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
-        files |= {Path(word) for word in shown.split() if word.startswith("/")}
-    top = Path(subprocess.check_output(["mktemp", "-d", "/var/tmp/nsenter-python.XXXXXX"], text=True).strip())
-    try:
-        for path in files:
-            target = top / str(path).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-        (top / "bin").mkdir(exist_ok=True)
-        (top / "bin/python3").symlink_to(program)
-        for name in ("proc", "sys", "dev", "etc"):
-            (top / name).mkdir(exist_ok=True)
-        pack(engine, top, IMAGE, "ENV PATH=/bin")
-    finally:
-        shutil.rmtree(top)
