@@ -48,6 +48,7 @@ class Endpoint:
         self.headers: dict[str, str] = {}
         self.settings: dict[str, str] = {}  # the plugin's own, of config.json
         self.words: list[str] = []
+        self.client: Any = None  # the SDK's, when there is one
 
 
 def split(argv: list[str]) -> tuple[Globals, str, list[str]]:

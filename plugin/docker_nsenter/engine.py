@@ -220,7 +220,7 @@ def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     from . import sdk
 
     with sdk.Words(endpoint):
-        engine = sdk.client(endpoint)
+        engine = endpoint.client or sdk.client(endpoint)
         reply = engine._get(engine._url(path.replace("{", "%7B")))
         return reply.status_code, reply.content
     raise AssertionError  # Words passes nothing over

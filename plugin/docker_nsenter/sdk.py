@@ -35,7 +35,7 @@ class Lacking(Exception):
 
 
 def client(endpoint: Endpoint, seconds: int = 0) -> Any:
-    """Open the docker SDK's client; each answer may take so many seconds, or as long as one to a look-up."""
+    """Open the docker SDK's client, kept for later; each answer may take so many seconds, or as long as a look-up's."""
     seconds = seconds or int(timeout() + 1)
     tls: Any = False
     if endpoint.tls is not None and endpoint.host.startswith("tcp://"):
@@ -52,6 +52,7 @@ def client(endpoint: Endpoint, seconds: int = 0) -> Any:
     found.trust_env = False
     found.headers.update(endpoint.headers)
     found._version = endpoint.api_version or found._retrieve_server_version()
+    endpoint.client = found
     return found
 
 
@@ -61,15 +62,11 @@ class Carried(UnixHTTPAdapter):  # type: ignore[misc]
     def __init__(self, endpoint: Endpoint, seconds: int) -> None:
         """Take the engine to dial."""
         super().__init__("http+unix:///carried/by/docker", timeout=seconds)
-        self.endpoint = endpoint
+        self.pool = Pool(endpoint, seconds)
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        """Make a pool whose connections are dialled."""
-        with self.pools.lock:
-            pool = self.pools.get(url)
-            if not pool:
-                pool = self.pools[url] = Pool(self.endpoint, self.timeout)
-        return pool
+        """Use one pool for all requests: a connection by ssh takes a second to make."""
+        return self.pool
 
 
 class Pool(HTTPConnectionPool):

@@ -124,16 +124,24 @@ def unprivileged(engine: Engine, nsenter: Call, tmp_path: Path) -> Iterator[Call
 
 
 def test_who_is_in_the_docker_group_enters_without_root(
-    unprivileged: Callable[..., Done], run: Run, docker: Call, engine: Engine
+    unprivileged: Callable[..., Done], run: Run, engine: Engine
 ) -> None:
     group = os.stat(engine["DOCKER_HOST"].removeprefix("unix://")).st_gid
     name = run()
-    oracle = docker("exec", name, "sh", "-c", READ_ALL)
-    assert told(unprivileged("nsenter", name, "sh", "-c", READ_ALL, group=group)) == told(oracle)
     done = unprivileged("-D", "nsenter", "--net-only", name, "cat", "/proc/net/dev", group=group)
     assert "route: helper, for only root may enter from outside the engine" in done.stderr
     assert "lo:" in done.stdout, done.stderr
     assert "eth" not in done.stdout
+
+
+@pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS[:2])
+def test_without_root_it_is_what_docker_exec_gives(
+    unprivileged: Callable[..., Done], start: Callable[[str], str], docker: Call, engine: Engine, title: str
+) -> None:
+    group = os.stat(engine["DOCKER_HOST"].removeprefix("unix://")).st_gid
+    name = start(title)
+    oracle = docker("exec", name, "sh", "-c", READ_ALL)
+    assert told(unprivileged("nsenter", name, "sh", "-c", READ_ALL, group=group)) == told(oracle)
 
 
 def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
@@ -168,6 +176,17 @@ def test_an_engine_elsewhere_is_entered_by_a_helper_of_an_image(
     done = docker(*command, "sh", "-c", "md5sum; echo errors >&2; exit 9", env=env, input=data, text=False, check=False)
     assert (done.returncode, done.stderr) == (9, b"errors\n")  # type: ignore[comparison-overlap]
     assert done.stdout.split()[0].decode() == hashlib.md5(data).hexdigest()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS[1:2])
+def test_from_elsewhere_it_is_what_docker_exec_gives(
+    start: Callable[[str], str], docker: Call, remote: Remote, title: str
+) -> None:
+    name = start(title)
+    words, env = remote.tls()
+    oracle = docker("exec", name, "sh", "-c", READ_ALL)
+    ours = docker(*words, "nsenter", "--helper-image", remote.image, name, "sh", "-c", READ_ALL, env=env)
+    assert told(ours) == told(oracle)
 
 
 def test_an_image_that_is_not_there_and_cannot_be_pulled_is_named(run: Run, remote: Remote, docker: Call) -> None:
@@ -235,6 +254,41 @@ def test_a_signal_reaches_the_command(run: Run, docker: Call, engine: Engine) ->
     wait_until(lambda: any("4321" in line for line in processes(docker, name)), "the command runs", 60)
     os.kill(children(client.pid)[0], signal.SIGTERM)
     assert client.wait(30) == 128 + signal.SIGTERM
+
+
+def test_a_stop_stops_both_sides_and_goes_on(run: Run, docker: Call, engine: Engine) -> None:
+    name = run()
+    words = ["docker", "nsenter", "--route=helper", name, "sleep", "9753"]
+    client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until(lambda: any("9753" in line for line in processes(docker, name)), "the command runs", 60)
+        plugin = children(client.pid)[0]
+
+        def stopped() -> bool:
+            rows = docker("top", name, "-eo", "pid,stat,args").stdout.splitlines()
+            return any("T" in row.split()[1] for row in rows if "9753" in row)
+
+        os.kill(plugin, signal.SIGTSTP)
+        wait_until(stopped, "the command stops", 30)
+        wait_until(lambda: "State:\tT" in Path(f"/proc/{plugin}/status").read_text(), "the plugin stops too", 30)
+        os.kill(plugin, signal.SIGCONT)
+        wait_until(lambda: not stopped(), "it goes on", 30)
+    finally:
+        client.kill()
+        client.wait()
+
+
+def test_control_z_stops_an_entered_command_that_has_no_shell(run: Run, engine: Engine) -> None:
+    outer = pexpect.spawn("bash", ["--norc", "--noprofile", "-i"], env=engine, timeout=60, encoding="utf-8")
+    outer.expect(PROMPT)
+    outer.sendline(f"docker nsenter --route=helper -t {run()} sh -c 'echo ready; sleep 2; kill -STOP $$; echo again'")
+    outer.expect("ready\r\n")
+    outer.expect("Stopped")
+    outer.expect(PROMPT)
+    outer.sendline("fg")
+    outer.expect("again\r\n")
+    outer.expect(PROMPT)
+    outer.close(force=True)
 
 
 def test_a_detached_command_outlives_its_helper(run: Run, docker: Call, helper: Call) -> None:

@@ -80,7 +80,8 @@ class Helper:
         self.socket = docker_socket()
         self.watcher = Watcher(self.endpoint, self.name)
         with self._words():
-            self.api = sdk.client(self.endpoint, ANSWER)
+            self.api = self.endpoint.client or sdk.client(self.endpoint, ANSWER)
+        self.api.timeout = ANSWER
 
     def close(self) -> None:
         """Let the watcher tidy up, which goes on when we are gone."""
