@@ -11,6 +11,7 @@ try:
 except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
 
+from . import habits
 from .errors import Problem
 from .grammar import VALUES
 from .request import NAMESPACES, Request
@@ -53,18 +54,6 @@ SENSES = {
     "pid": "the processes",
     "cgroup": "the view of the control groups",
     "time": "the clocks that count from the start",
-}
-HABITS = {
-    "-n": "--net-only joins the container's network alone",
-    "-m": "--mount joins the container's files alone",
-    "-p": "--pid joins the container's processes alone",
-    "-v": "docker help nsenter; a version is in docker info",
-    "-S": "the user is -u UID, as in docker exec",
-    "-G": "the group is -u UID:GID, as in docker exec",
-    "--target": "docker nsenter pid:N enters a process by its number",
-    "--name": "the container is named without an option: docker nsenter web",
-    "--rm": "nothing is left behind, with or without it",
-    "--cap": "--cap-add adds a capability",
 }
 
 
@@ -222,7 +211,7 @@ def build() -> Any:
 
 def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     """Read any line as typer does: (values, container, command); Problem for a usage error."""
-    _neighbours(words)
+    habits.judge(words)
     try:
         values = build().main(args=words, prog_name="docker nsenter", standalone_mode=False)
     except ClickException as problem:
@@ -231,15 +220,25 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     values = {name: list(value) if isinstance(value, tuple | list) else value for name, value in values.items()}
     container, command = values.pop("container"), values.pop("command") or []
     if container is None and not values["listing"]:
-        raise usage("missing argument 'CONTAINER'")
+        raise _nameless(words)
     if container == "":
         raise usage("the name of the container is empty")
     return values, container or "", command
 
 
+def _nameless(words: list[str]) -> Problem:
+    """Say that no container is named, and where it may have gone."""
+    if len(words) > 1 and words[-2] in VALUES:
+        return Problem(f"no container is named: {words[-1]} is the value of {words[-2]}", "docker ps")
+    return usage("no container is named")
+
+
 def request_of(words: list[str]) -> Request:
     """Read any line into a Request."""
-    return Request(*read(words))
+    values, container, command = read(words)
+    if command and command[0].startswith("-") and command[0] != "--":
+        habits.behind(container, command, words)
+    return Request(values, container, command)
 
 
 def usage(message: str) -> Problem:
@@ -247,48 +246,3 @@ def usage(message: str) -> Problem:
     text = message.rstrip(".")
     sentence = text[:1].lower() + text[1:]
     return Problem(sentence, "run 'docker nsenter --help' for more information", usage=USAGE)
-
-
-def _neighbours(words: list[str]) -> None:
-    """Show the right line to who types nsenter's or docker run's options."""
-    at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] != "--":
-        word, following = words[at], words[at + 1] if at + 1 < len(words) else ""
-        at += 1
-        if word in VALUES:
-            if following.startswith("-"):
-                right = f"{word}={following}" if word.startswith("--") else f"{word}{following}"
-                raise usage_hint(
-                    f"{word} takes a value, and {following} looks like an option", f"{right} if it is the value"
-                )
-            at += 1
-        else:
-            _habit(word, following)
-
-
-def _habit(word: str, following: str) -> None:
-    """Refuse one option that a neighbouring command gives another sense."""
-    name, equals, value = word.partition("=")
-    following = value if equals else following
-    if word in HABITS or name in HABITS:
-        raise usage_hint(f"unknown option {word}", HABITS.get(word) or HABITS[name])
-    if name in ("-t", "--tty") and following.isdigit():
-        raise usage_hint(f"{name} {following}: a process is named pid:{following}", f"docker nsenter pid:{following}")
-    if name in ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns") and following == "host":
-        plain = name.lstrip("-")
-        raise usage_hint(
-            f"{name} host: the container's namespaces are joined, not chosen", f"--no-{plain} stays in the host's"
-        )
-    if name == "--mount" and following.startswith("type="):
-        raise usage_hint(
-            "--mount joins the mount namespace and takes no value", "a running container can't be given mounts"
-        )
-    if name == "--cgroup" and following.startswith("/"):
-        raise usage_hint(
-            "--cgroup joins the cgroup namespace and takes no value", "--no-join-cgroup stays in the caller's cgroup"
-        )
-
-
-def usage_hint(sentence: str, hint: str) -> Problem:
-    """Word a usage error that has a better line to offer."""
-    return Problem(sentence, hint)

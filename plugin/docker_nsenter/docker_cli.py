@@ -227,7 +227,7 @@ def _context_endpoint(directory: str, name: str) -> Endpoint:
         with open(meta, "rb") as file:
             stored = loads(file.read())
     except FileNotFoundError:
-        raise Problem(f'context "{name}" does not exist: no {meta}', "docker context ls shows those that do") from None
+        raise Problem(f'context "{name}" does not exist', "docker context ls") from None
     except (OSError, ValueError) as problem:
         raise Problem(f'context "{name}" cannot be read: {problem}') from problem
     docker = _key(_key(stored, "Endpoints"), "docker")

@@ -4,7 +4,7 @@ import os
 
 from .docker_cli import Endpoint
 from .enter.wire import loads
-from .errors import Problem
+from .errors import Problem, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def process(word: str) -> Container:
     """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
-        raise Problem(f"{word} is no process: pid: is followed by its number")
+        raise Problem(f"{word} names no process: behind pid: stands its number", f"docker nsenter {number}")
     from .enter.files import read
     from .enter.target import parse_status
 
@@ -104,7 +104,8 @@ def process(word: str) -> Container:
         status = parse_status(read(f"/proc/{number}/status"))
         maps = [read(f"/proc/{number}/{name}") for name in ("uid_map", "gid_map")]
     except OSError as problem:
-        raise Problem(f"there is no process {number}: {problem.strerror}") from problem
+        gone = isinstance(problem, FileNotFoundError | ProcessLookupError)
+        raise Problem(f"there is no process {number}{'' if gone else f': {problem.strerror}'}") from problem
     inside = [
         _inside(status["Uid"][1], maps[0]),
         *(_inside(gid, maps[1]) for gid in status["Gid"][1:2] + status["Groups"]),
@@ -191,7 +192,7 @@ def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
     """Say why the engine's socket can't be used, and what to type."""
     path = endpoint.host.removeprefix("unix://")
     if isinstance(problem, PermissionError):
-        return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", "sudo docker nsenter …")
+        return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", as_root())
     if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
         return Silent(
             f"cannot connect to the docker engine at {endpoint.host}: is it running?",

@@ -32,3 +32,21 @@ def report(problem: Problem) -> int:
     except OSError:
         return problem.status
     return problem.status
+
+
+def shell_line(words: list[str]) -> str:
+    """Write words as a shell reads them: a line to paste."""
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    plain = word and all(letter.isalnum() or letter in "_-.,/:=@+%^" for letter in word)
+    return word if plain else "'" + word.replace("'", "'\\''") + "'"
+
+
+def as_root() -> str:
+    """Write the line that was typed, for root."""
+    import sys
+
+    words = sys.argv[1:] if "nsenter" in sys.argv[1:] else ["nsenter", *sys.argv[1:]]
+    return shell_line(["sudo", "docker", *words])

@@ -68,7 +68,11 @@ def _split_commas(words: list[str]) -> list[str]:
 
 def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise Problem(f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
+        from .habits import nearest
+
+        near = nearest(value, [*choices])
+        sentence = f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
+        raise Problem(sentence, f"{option} {near}" if near else "")
     return value
 
 

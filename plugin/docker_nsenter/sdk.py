@@ -116,5 +116,5 @@ class Words:
             raise Problem(f"the engine says: {said}") from None
         if isinstance(problem, DockerException | RequestException | OSError):
             # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
-            reason = str(problem).rpartition(": ")[2].strip("'\")( ")
+            reason = str(problem).rpartition(": ")[2].rpartition("] ")[2].strip("'\")( ")
             raise Problem(f"cannot talk to the docker engine at {self.endpoint.host}: {reason}") from problem

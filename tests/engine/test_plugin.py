@@ -84,7 +84,7 @@ def test_usage_errors_are_125_and_name_the_help(docker: Call, words: tuple[str, 
     ("words", "line"),
     [
         (("--pid", "host", "web"), "--no-pid"),
-        (("--mount", "type=bind,src=/", "web"), "mount"),
+        (("--mount", "type=bind,src=/", "web"), "docker nsenter nsenter-"),
         (("--cgroup", "/x", "web"), "--no-join-cgroup"),
         (("-t", "1234"), "docker nsenter pid:1234"),
         (("-n", "web"), "--net-only"),

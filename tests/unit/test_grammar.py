@@ -106,34 +106,6 @@ def test_every_namespace_has_its_three_flags_and_aliases(row: tuple[str, tuple[s
         assert len(read(f"--no-{each} web").namespaces) == len(NAMESPACES) - 1
 
 
-@pytest.mark.parametrize(
-    ("line", "hint"),
-    [
-        ("--pid host web", "--no-pid"),
-        ("--pid=host web", "--no-pid"),
-        ("-u app --net host web", "--no-net"),
-        ("--mount type=bind,src=/a web", "can't be given mounts"),
-        ("--mount=type=bind web", "can't be given mounts"),
-        ("--cgroup /a web", "--no-join-cgroup"),
-        ("--cgroup=/a web", "--no-join-cgroup"),
-        ("-t 123 -a", "pid:123"),
-        ("-u app -t 123", "pid:123"),
-        ("-u -x web", "-u-x"),
-        ("--env --net web", "--env=--net"),
-        ("-m web", "--mount"),
-        ("-n web", "--net-only"),
-        ("-p web", "--pid"),
-    ],
-)
-def test_a_neighbours_habit_is_shown_the_right_line(line: str, hint: str) -> None:
-    split = shlex.split(line)
-    assert parse(split) is None
-    with pytest.raises(Problem) as caught:
-        cli.request_of(split)
-    assert hint in caught.value.hint
-    assert caught.value.status == 125
-
-
 @pytest.mark.parametrize("line", ["host ls", "123 ls", "-it 123 ls"])
 def test_a_container_may_be_called_host_or_by_digits(line: str) -> None:
     assert read(line).container in ("host", "123")

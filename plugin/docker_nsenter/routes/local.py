@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ..errors import Problem
+from ..errors import Problem, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def enter(plan: "Plan", runtime: str) -> "NoReturn":
     """Replace this process, which has typer and more in its memory, by stage 2 in a sealed copy of the interpreter."""
     rootless = os.geteuid() != 0
     if not become_root(plan["target"]["pid"]):
-        raise Problem("entering a container's namespaces on this machine needs root", "sudo docker nsenter …")
+        raise Problem("entering a container's namespaces on this machine needs root", as_root())
     if rootless:
         from .rootless import bring_filter
 
