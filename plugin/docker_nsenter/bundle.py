@@ -20,7 +20,7 @@ PACKAGE = __file__.rpartition("/")[0]
 # What an ordinary entry needs: the process that enters, and the one that plans
 STAGES = {
     "enter": ("routes.ahead",),
-    "plan": ("stage1", "docker_cli", "engine", "request", "plan", "routes.local", "enter.wire"),
+    "plan": ("stage1", "docker_cli", "engine", "request", "plan", "routes.local", "enter.belonging", "enter.wire"),
 }
 
 

@@ -3,11 +3,11 @@
 import posix
 
 from . import kernel
+from .belonging import belongs
 from .files import read
 from .refusal import Refusal
 
 # /proc/PID/status: the fields that the entered command must share, and how they are written
-HEX = b"0123456789abcdef"
 HEXADECIMAL = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 DECIMAL = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "PPid", "TracerPid")
 
@@ -71,30 +71,10 @@ class Target:
         return int(self.read("stat").rpartition(b")")[2].split()[19])
 
     def is_of(self, container: str) -> bool:
-        """Tell whether one of its mounts comes from this container's own directory on the engine's host.
-
-        The engine binds resolv.conf, hostname and hosts of each container from a directory named by its whole id; the
-        root field of mountinfo shows that directory, and only for the container itself: a shim, a sandbox or a virtual
-        machine's monitor is in the container's cgroup too, but not in its mounts. Being in our own mount namespace
-        rules a process out (proc_pid_mountinfo(5)).
-        A container in another's network (--network container:NAME) is given that one's files: there the cgroup must
-        name the container itself, as the last of its path, and the mounts may be any container's.
-        """
+        """Tell whether it is this container's; being in our own mount namespace rules a process out."""
         if self.namespace("mnt") == posix.readlink("/proc/self/ns/mnt"):
             return False
-        roots = [line.split(b" ", 4)[3] for line in self.read("mountinfo").splitlines()]
-        wanted = container.encode()
-        if any(b"/" + wanted + b"/" in root for root in roots):
-            return True
-        in_cgroup = any(wanted in line.rpartition(b"/")[2] for line in self.read("cgroup").splitlines())
-        return in_cgroup and any(_is_containers(root) for root in roots)
-
-
-def _is_containers(root: bytes) -> bool:
-    """Tell whether a mount's root is a file that an engine keeps for some container."""
-    directory, _, name = root.rpartition(b"/")
-    identity = directory.rpartition(b"/")[2]
-    return name in (b"hostname", b"hosts", b"resolv.conf") and len(identity) == 64 and not identity.strip(HEX)
+        return belongs(container, self.read("mountinfo"), self.read("cgroup"))
 
 
 def pin(pid: int, container: str) -> Target:

@@ -47,12 +47,16 @@ def _without_root(container: "Container") -> tuple[str, str]:
 def is_here(container: "Container") -> bool:
     """Tell whether the process that the engine named is, on this kernel and by this number, the container's.
 
-    As Target.is_of in enter/target.py, which asks again when the process is pinned.
+    Stage 2 asks the same when the process is pinned.
     """
-    wanted = f"/{container.id}/".encode()
+    from ..enter.belonging import belongs
+
     try:
-        with open(f"/proc/{container.pid}/mountinfo", "rb") as file:
-            return any(wanted in line.split(b" ", 4)[3] for line in file)
+        with (
+            open(f"/proc/{container.pid}/mountinfo", "rb") as mounts,
+            open(f"/proc/{container.pid}/cgroup", "rb") as own,
+        ):
+            return belongs(container.id, mounts.read(), own.read())
     except OSError as problem:
         if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: no such process; EACCES; EINVAL: a zombie
             return False
