@@ -125,6 +125,16 @@ def enter(
     shell: Annotated[
         str | None, option("--shell", panel=PROCESS, text="The shell to start when there is no COMMAND", metavar="NAME")
     ] = None,
+    tools: Annotated[
+        str | None,
+        option(
+            "--tools",
+            panel=PROCESS,
+            text="Bring a shell and programs, seen by this session alone: this machine's (host), an image's, or those "
+            "of a directory (./DIR) or one static program (/bin/busybox)",
+            metavar="host|IMAGE|PATH",
+        ),
+    ] = None,
     tty: Annotated[
         bool | None,
         option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .enter.accept import Plan, PlannedCapabilities
+    from .enter.accept import Plan, PlannedCapabilities, PlannedTools
 
     Row = dict[str, Any]
 
@@ -330,6 +330,8 @@ def rows(found: "Row") -> dict[str, str]:
     shown["terminal"] = "one of the container's" if plan["tty"] else "none"
     if plan["mounts"]:
         shown["mounted afresh"] = " ".join(f"/{name}" for name in plan["mounts"])
+    if plan["tools"]:
+        shown["tools"] = _tools(plan["tools"])
     shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
     if found["profile"]:
         shown["the profile"] = f"stands for {' '.join(found['profile'])}"
@@ -379,6 +381,13 @@ def _word(field: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) or ("root" if field == "user" else "none")
+
+
+def _tools(planned: "PlannedTools") -> str:
+    """Say where the tools come from."""
+    if planned["kind"] == "host":
+        return "this machine's programs, read-only, seen by this session alone"
+    return " ".join(planned["layers"]) or "an image that would be pulled"
 
 
 def _capabilities(planned: "PlannedCapabilities") -> str:

@@ -63,6 +63,7 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("--env-file",), "FILE", "Read variables from a file"),
         (("--env-from",), "config|pid|none", "Begin with the container's config (default), the live environment of its process (pid), or none"),
         (("--shell",), "NAME", "The shell to start when there is no COMMAND"),
+        (("--tools",), "host|IMAGE|PATH", "Bring a shell and programs, seen by this session alone: this machine's (host), an image's, or those of a directory (./DIR) or one static program (/bin/busybox)"),
         (("-t", "-T", "--tty", "--no-tty"), "", "A terminal of the container's (default: if this is one) / none"),
         (("-i", "--interactive"), "", "Pass the keyboard on without a terminal too"),
         (("-d", "--detach"), "", "Start the command and come back"),

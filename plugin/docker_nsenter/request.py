@@ -46,6 +46,7 @@ class Request:
         self.user: str | None = values["user"]
         self.workdir: str | None = values["workdir"]
         self.shell: str | None = values["shell"]
+        self.tools: str | None = values["tools"]
         self.env: list[str] = list(values["env"])
         self.env_file: list[str] = list(values["env_file"])
         self.env_from: str = _one_of("--env-from", values["env_from"], ("config", "pid", "none"))

@@ -78,6 +78,8 @@ class Planned:
             request, self.container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
         )
         self.plan["route"] = route
+        if request.tools is not None:
+            add_tools(request, options, self.plan)
 
 
 def plan_of(argv: list[str]) -> Planned:
@@ -89,6 +91,19 @@ def plan_of(argv: list[str]) -> Planned:
     assert request is not None  # the line does not ask for help
     request.debug = options.debug
     return Planned(request, options)
+
+
+def add_tools(request: "Request", options: "docker_cli.Globals", plan: "Plan") -> None:
+    """Find what --tools names."""
+    from . import tools
+
+    if "mnt" not in plan["namespaces"]:
+        raise Problem("--tools goes with the container's files; without them this machine's programs are there already")
+    if plan["route"] != "local":
+        raise Problem(
+            "--tools needs root on the engine's own machine: a helper does not bring tools", "sudo docker nsenter …"
+        )
+    plan["tools"] = tools.find(request.tools or "", options, only_look=request.dry_run)
 
 
 def run(argv: list[str]) -> int:

@@ -96,6 +96,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "tty": False,
         "stdin": True,
         "detach": False,
+        "tools": None,
         "mounts": [],
         "debug": False,
     }

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
         base: str
         set: list[str]
 
+    class PlannedTools(TypedDict):
+        """Which tools: the host's, the root made of layers (uppermost first), or one static file; its PATH."""
+
+        kind: str
+        layers: list[str]
+        path: list[str]
+
     class Identity(TypedDict):
         """Who the command will be: USER[:GROUP] as docker reads it, None for the caller, and --group-add's words."""
 
@@ -58,10 +65,11 @@ if TYPE_CHECKING:
         stdin: bool
         detach: bool
         mounts: list[str]
+        tools: PlannedTools | None
         debug: bool
 
 
-MOST_WORDS, LONGEST_WORD, LARGEST_PID = 100_000, 1 << 21, 1 << 22
+MOST_WORDS, LONGEST_WORD, LARGEST_PID, MOST_LAYERS = 100_000, 1 << 21, 1 << 22, 200
 
 
 def _text(value: object) -> bool:
@@ -131,6 +139,10 @@ def _path(value: object) -> bool:
     return isinstance(value, str) and _text(value) and value.startswith("/") and len(value) <= 4096
 
 
+def _paths(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_LAYERS and all(_path(word) for word in value)
+
+
 def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
     return lambda value: isinstance(value, dict) and _first_wrong(value, fields) is None
 
@@ -158,6 +170,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "stdin": _boolean,
     "detach": _boolean,
     "mounts": _some_of("proc", "sys"),
+    "tools": _optional(_record({"kind": _one_of("host", "tree", "file"), "layers": _paths, "path": _paths})),
     "debug": _boolean,
 }
 

@@ -140,7 +140,15 @@ def _command(entry: Entry, channels: Channels) -> None:
     channels.wait()
     plan = entry.plan
     words = [command.encode(word) for word in plan["command"]]
-    failure = command.become(command.candidates(words, plan["shell"], entry.credentials), entry.environment)
+    candidates = command.candidates(words, plan["shell"], entry.credentials)
+    env, own = entry.environment, entry.environment.get(b"PATH", command.DEFAULT_PATH)
+    if entry.tools:
+        env[b"PATH"] = own + b":" + entry.tools.path
+    failure = command.become(candidates, env, own)
+    if entry.tools and failure.errno in (command.ENOENT, command.ENOTDIR):
+        failure = command.become(
+            candidates, env, entry.tools.path
+        )  # after the container's: even its sh before our bash
     channels.say("F", "execve", command.status_for(failure.errno or 0), failure.errno, failure.strerror)
     posix._exit(command.status_for(failure.errno or 0))
 

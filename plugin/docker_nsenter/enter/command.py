@@ -47,28 +47,28 @@ def candidates(command: list[bytes], shell: "str | None", credentials: "Credenti
     return found
 
 
-def become(commands: list[list[bytes]], env: dict[bytes, bytes]) -> OSError:
-    """Execute the first candidate that can be; return why none could.
+def become(commands: list[list[bytes]], env: dict[bytes, bytes], path: bytes) -> OSError:
+    """Execute the first candidate that can be, looked for in the directories of a path; return why none could.
 
     ENOENT of a file that exists is a missing interpreter, which must not read as a missing command.
     """
     failure = OSError(ENOENT, posix.strerror(ENOENT), "execve")
     for command in commands:
-        failure = _search(command, env)
+        failure = _search(command, env, path)
         if failure.errno not in (ENOENT, ENOTDIR):
             break
     return failure
 
 
-def _search(command: list[bytes], env: dict[bytes, bytes]) -> OSError:
-    """Try a command in each directory of the environment's PATH, as execvp(3) does, and return the best reason."""
+def _search(command: list[bytes], env: dict[bytes, bytes], path: bytes) -> OSError:
+    """Try a command in each directory of a path, as execvp(3) does, and return the best reason."""
     name = command[0]
     if b"/" in name:
         return _execute(name, command, env)
     best = OSError(ENOENT, posix.strerror(ENOENT), "execve")
     if not name:
         return best
-    for directory in env.get(b"PATH", DEFAULT_PATH).split(b":"):
+    for directory in path.split(b":"):
         failure = _execute((directory or b".") + b"/" + name, command, env)
         if failure.errno in (EACCES, EPERM):
             best = failure

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .accept import Plan
+    from .tools import Tools
 
 WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border
 
@@ -27,6 +28,7 @@ class Entry:
     limits: "Limits | None" = None
     credentials: "credentials.Credentials | None" = None
     io: Stdio
+    tools: "Tools | None" = None
     label = ""
     bounding = permitted = ambient = filter_count = 0
     no_new_privs = late_filters = arrived = dropped = False

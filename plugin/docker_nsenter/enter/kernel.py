@@ -86,6 +86,7 @@ CLOSE_RANGE_CLOEXEC = 4
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE, MS_RDONLY = 2, 4, 8, 0x4000, 0x40000, 1
+MS_REMOUNT, MS_BIND, MS_SLAVE = 32, 0x1000, 0x80000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
 AT_EMPTY_PATH = 0x1000
@@ -234,8 +235,8 @@ def mmap(addr: int, length: int, prot: int, flags: int, fd: int) -> int:
     return _call("mmap", addr, length, prot, flags, fd)
 
 
-def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int) -> int:
-    return _call("mount", source, target, filesystemtype, mountflags, 0)
+def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, data: "bytes | int" = 0) -> int:
+    return _call("mount", source, target, filesystemtype, mountflags, data)
 
 
 def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int, attr_clr: int) -> int:

@@ -74,6 +74,19 @@ def _forget(_: Entry) -> None:
     seal.forget()
 
 
+def _choose_place(entry: Entry) -> None:
+    planned = entry.plan["tools"]
+    if planned is None:
+        return
+    from .tools import Tools
+
+    root = entry.target.root()
+    try:
+        entry.tools = Tools(planned, root)
+    finally:
+        posix.close(root)
+
+
 def _prepare_environment(entry: Entry) -> None:
     planned = entry.plan["environment"]
     entry.environment = command.environment({**planned}, entry.target, entry.credentials)
@@ -105,6 +118,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
+    ("choose a place for the tools", _choose_place),
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
     ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
@@ -133,6 +147,11 @@ def _set_label(entry: Entry) -> None:
 def _raise_limits(entry: Entry) -> None:
     if entry.limits:
         entry.limits.raise_hard()
+
+
+def _gather_tools(entry: Entry) -> None:
+    if entry.tools:
+        entry.tools.gather()
 
 
 def _seal_importer(entry: Entry) -> None:
@@ -177,6 +196,11 @@ def _mount(entry: Entry) -> None:
         mounts.show_proc(entry.proc_tree)
     if show_sys:
         mounts.show_sys()
+
+
+def _attach_tools(entry: Entry) -> None:
+    if entry.tools:
+        entry.tools.attach()
 
 
 def _take_stdio(entry: Entry) -> None:
@@ -251,11 +275,13 @@ INSTALL: "tuple[Step, ...]" = (
     ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
+    ("gather the tools", _gather_tools),  # of the host's files, while they are still ours, in a tree of their own
     ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
     ("join the namespaces", _join),
     ("find the container alive", _still_alive),
     ("take a session keyring of its own", _own_keyring),  # the caller's keys stay out of reach (keyrings(7))
     ("mount /proc and /sys", _mount),
+    ("attach the tools", _attach_tools),  # in a copy of the container's mount namespace that nobody else has
     ("take over standard input and output", _take_stdio),
     ("change to the working directory", _change_directory),
     ("drop to the container's user and capabilities", _drop),  # bounding first: it needs SETPCAP

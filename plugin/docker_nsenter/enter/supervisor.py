@@ -21,6 +21,7 @@ FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
 NOT_FOUND = 127
+NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
 
 class Supervisor:
@@ -143,11 +144,25 @@ class Supervisor:
         """Say which command could not be executed, and what that means to who typed it."""
         plan = self.entry.plan
         if not plan["command"] and not plan["shell"] and status == NOT_FOUND:
-            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", status=status)
+            hint = "" if self.entry.tools else f"docker nsenter --tools host {plan['target']['name']}"
+            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", hint, status)
         name = printable((plan["command"] or [plan["shell"] or "the shell"])[0])
         if status == NOT_FOUND and "/" not in name:
-            return Refusal(f"cannot run {name}: there is no such program on the PATH there", status=status)
+            hint = self._line_with_tools(name)
+            return Refusal(f"cannot run {name}: there is no such program on the PATH there", hint, status)
         return Refusal(f"cannot run {name}: {printable(reason)}", status=status)
+
+    def _line_with_tools(self, name: str) -> str:
+        """Write the line that finds the program on this machine, if it would."""
+        plan = self.entry.plan
+        here = any(
+            posix.access(f"{folder}/{name}", posix.X_OK) for folder in ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
+        )
+        if plan["tools"] or not here or "mnt" not in plan["namespaces"]:
+            return ""
+        plain = all(word and not set(word) & NEED_QUOTES for word in plan["command"])
+        words = " ".join(plan["command"]) if plain else name
+        return f"docker nsenter --tools host {plan['target']['name']} {words}"
 
     def _adopt(self, installer: int, pid: int, *, inside: bool) -> None:
         """Take over the command's process when the installer has ended, and put it into its v2 cgroup if need be."""

@@ -68,9 +68,28 @@ def _check_namespaces(entry: "Entry", pid: int) -> None:
         actual = posix.readlink(f"/proc/{pid}/ns/{name}")
         if name == "mnt" and entry.plan["mounts"]:
             continue
+        if name == "mnt" and entry.tools:
+            _check_mounts(entry, pid)
+            continue
         wanted = entry.target.namespace(name) if name in entry.joined else entry.own[name]
         if actual != wanted:
             _refuse(f"{name} namespace", actual, wanted)
+
+
+def _check_mounts(entry: "Entry", pid: int) -> None:
+    """Compare the mounts one by one: with tools the namespace is a copy, of which only the tools may differ.
+
+    What the container mounts or unmounts meanwhile is no difference: it is read before and after.
+    """
+    assert entry.tools
+    if posix.readlink(f"/proc/{pid}/ns/mnt") in (entry.own["mnt"], entry.target.namespace("mnt")):
+        _refuse("mnt namespace", "shared", "one of its own")
+    roots = [posix.stat("root", dir_fd=entry.target.proc), posix.stat(f"/proc/{pid}/root")]
+    if roots[0][1:3] != roots[1][1:3]:  # inode and device
+        _refuse("root", "another directory", "the container's")
+    more = entry.tools.difference(pid, entry.target.read("mountinfo").splitlines())
+    if more:
+        _refuse("mount", more, "the container's")
 
 
 def _shown(field: str, values: list[int]) -> str:

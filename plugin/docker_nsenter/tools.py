@@ -1,0 +1,179 @@
+"""Find what --tools names: the host's programs, a directory, a static program, or an image, which is pulled if absent.
+
+Nothing of an image is copied where the engine keeps its layers as directories (overlay2): stage 2 shows them. Elsewhere
+it is unpacked once into CACHE, which only root can read. No container is made, so none can be left behind.
+"""
+
+import os
+import sys
+
+from . import docker_cli, engine
+from .errors import Problem
+from .stage1 import add_packages
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .enter.accept import PlannedTools
+
+PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+CACHE = "/var/cache/docker-nsenter/tools"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+PT_INTERP = 3
+PATIENCE = 600  # seconds between two words of the engine while it pulls
+
+
+def find(word: str, options: "docker_cli.Globals", *, only_look: bool) -> "PlannedTools":
+    """Say what the tools are made of; pull an image that is not there unless this is only a look."""
+    if word == "host":
+        return {"kind": "host", "layers": [], "path": PATH}
+    if word.startswith(("/", "./", "../")) or word in (".", ".."):
+        return _place(os.path.realpath(word))
+    if not word:
+        raise Problem("--tools is empty", "--tools host, --tools IMAGE or --tools PATH")
+    return _image(word, options, only_look=only_look)
+
+
+def _place(path: str) -> "PlannedTools":
+    """Take a directory with a root in it, or one static program."""
+    if os.path.isdir(path):
+        if not any(os.path.isdir(path + folder) for folder in PATH):
+            raise Problem(
+                f"--tools {path}: the directory holds no root with programs (bin, usr/bin, …)",
+                "--tools host needs none",
+            )
+        return {"kind": "tree", "layers": [path], "path": PATH}
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as problem:
+        raise Problem(f"--tools {path}: {problem.strerror}") from problem
+    if not _is_static(head):
+        raise Problem(
+            f"--tools {path}: this is no static program, it needs a loader or an interpreter",
+            "--tools host brings this machine's with its loader and libraries",
+        )
+    return {"kind": "file", "layers": [path], "path": []}
+
+
+def _is_static(head: bytes) -> bool:
+    """Tell whether an ELF file of this class asks for no loader (elf(5))."""
+    if head[:5] != b"\x7fELF\x02":
+        return False
+    begin, size, count = (int.from_bytes(head[at : at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
+    kinds = [int.from_bytes(head[at : at + 4], "little") for at in range(begin, begin + size * count, size or 1)]
+    return bool(kinds) and PT_INTERP not in kinds
+
+
+# --- an image ---------------------------------------------------------------------------------------------------
+
+
+def _image(name: str, options: "docker_cli.Globals", *, only_look: bool) -> "PlannedTools":
+    """Take the layers of an image, uppermost first."""
+    endpoint = docker_cli.endpoint(options, os.environ)
+    reply = _inspect(endpoint, name)
+    if reply is None and only_look:
+        return {"kind": "tree", "layers": [], "path": PATH}
+    if reply is None:
+        if options.config:
+            os.environ["DOCKER_CONFIG"] = options.config  # where the SDK finds the registry's password
+        try:
+            _pull(endpoint, name)
+        except Problem as problem:
+            raise Problem(f"--tools {name}: {problem.sentence}", _hint(name)) from None
+        reply = _inspect(endpoint, name)
+    if reply is None:
+        raise Problem(f"--tools {name}: the engine pulled it and does not have it")
+    machine = MACHINES.get(os.uname().machine, "")
+    if reply.get("Os", "linux") != "linux" or reply.get("Architecture", machine) != machine:
+        raise Problem(f"--tools {name}: the image is for {reply.get('Os')}/{reply.get('Architecture')}, not {machine}")
+    variables = (reply.get("Config") or {}).get("Env") or []
+    own = [folder for word in variables if word.startswith("PATH=") for folder in word[5:].split(":")]
+    path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
+    return {"kind": "tree", "layers": _layers(reply) or [_unpacked(endpoint, reply, name)], "path": path}
+
+
+def _inspect(endpoint: "docker_cli.Endpoint", name: str) -> "dict[str, Any] | None":
+    status, reply = engine.ask(endpoint, f"/images/{engine.quote(name)}/json")
+    if status == 404:
+        return None
+    if status != 200 or not isinstance(reply, dict):
+        words = reply.get("message") if isinstance(reply, dict) else ""
+        raise Problem(f"--tools {name}: {words or f'the engine answers with HTTP status {status}'}")
+    return reply
+
+
+def _layers(reply: "dict[str, Any]") -> list[str]:
+    """Name the directories in which overlay2 keeps an image's layers; none for other stores or machines."""
+    driver = reply.get("GraphDriver") or {}
+    data = driver.get("Data") or {}
+    if driver.get("Name") != "overlay2" or not data.get("UpperDir"):
+        return []
+    layers = [data["UpperDir"], *(word for word in str(data.get("LowerDir") or "").split(":") if word)]
+    return layers if all(os.path.isdir(layer) for layer in layers) else []
+
+
+def _unpacked(endpoint: "docker_cli.Endpoint", reply: "dict[str, Any]", name: str) -> str:
+    """Unpack an image into the cache, once for each image."""
+    from . import unpack
+
+    place = f"{CACHE}/{str(reply['Id']).rpartition(':')[2]}"
+    if not os.path.isdir(place):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"docker nsenter: unpacking {name} into {CACHE}\n")
+        add_packages()
+        from . import sdk
+
+        with sdk.Words(endpoint):
+            unpack.unpack(sdk.client(endpoint, PATIENCE).get_image(str(reply["Id"])), place, name)
+    return place
+
+
+def _pull(endpoint: "docker_cli.Endpoint", name: str) -> None:
+    """Pull an image, with the registry's password in docker's configuration."""
+    add_packages()
+    from . import sdk
+
+    tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
+    try:
+        with sdk.Words(endpoint):
+            show(name, sdk.client(endpoint, PATIENCE).pull(name, tag=tag, stream=True, decode=True))
+    except (sdk.NotHere, sdk.Lacking) as problem:
+        raise Problem(f"the engine says: {problem}") from None
+
+
+def show(name: str, events: "Iterator[dict[str, Any]]") -> None:
+    """Show on standard error how far a pull is: one line that changes on a terminal, else one that does not."""
+    terminal = sys.stderr.isatty()
+    sizes: dict[str, tuple[int, int]] = {}
+    done: set[str] = set()
+    if not terminal:
+        sys.stderr.write(f"docker nsenter: pulling {name}\n")
+    for event in events:
+        if event.get("error"):
+            raise Problem(str(event["error"]))
+        layer, detail = str(event.get("id", "")), event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            sizes[layer] = (int(detail.get("current", 0)), int(detail["total"]))
+        elif event.get("status") in ("Download complete", "Pull complete", "Already exists"):
+            done.add(layer)
+            sizes[layer] = (sizes.get(layer, (0, 0))[1],) * 2
+        if terminal:
+            sys.stderr.write(f"\r\x1b[Kdocker nsenter: pulling {name}: {progress(sizes, done)}")
+            sys.stderr.flush()
+    if terminal:
+        sys.stderr.write("\r\x1b[K")
+
+
+def progress(sizes: "dict[str, tuple[int, int]]", done: "set[str]") -> str:
+    """Word how many layers and bytes there are already."""
+    now, whole = (sum(pair[side] for pair in sizes.values()) / 1e6 for side in (0, 1))
+    layers = f"{len(done & set(sizes))} of {len(sizes)} layers"
+    return f"{layers}, {now:.1f} of {whole:.1f} MB" if whole else layers
+
+
+def _hint(name: str) -> str:
+    """Offer what needs no registry."""
+    return f"a directory is written ./{name}" if os.path.exists(name) else "--tools host needs no image and no network"

@@ -1,0 +1,434 @@
+"""--tools: a shell and programs where there are none, seen by one session, and nothing left of them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from ..conftest import BUSYBOX, EMPTY, Call, Run, wait_until
+from ..images import pack
+
+PLACE = "/proc/fs/nfsd"
+SLEEP = ("/busybox", "sleep", "100000")
+KINDS: dict[str, tuple[str, ...]] = {
+    "an empty image": (),
+    "read-only": ("--read-only",),
+    "user 65532": ("--user", "65532:65532"),
+    "cap-drop ALL": ("--cap-drop", "ALL"),
+    "no-new-privileges": ("--security-opt", "no-new-privileges"),
+    "all of them": ("--read-only", "--user", "65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+    "a host's process list": ("--pid=host",),
+}
+SOURCES = ("host", BUSYBOX, "/bin/busybox")
+
+
+@pytest.fixture
+def empty(run: Run) -> Callable[..., str]:
+    """Start a container that holds nothing but one static program."""
+    return lambda *flags: run(*flags, image=EMPTY, command=SLEEP)
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with glibc of its own: this machine's shell, its loader and libraries, at other places than usual."""
+    root = tmp_path_factory.mktemp("tools") / "root"
+    copy_with_libraries(root, "/bin/bash", "opt/bin/bash", "opt/lib")
+    copy_with_libraries(root, "/bin/cat", "usr/bin/cat", "opt/lib")
+    (root / "usr/bin/hello").write_text("#!/opt/bin/bash\necho hello from $0\n")
+    (root / "usr/bin/hello").chmod(0o755)
+    (root / "usr/bin/other").symlink_to("/etc/alternatives/other")
+    (root / "etc/alternatives").mkdir(parents=True)
+    (root / "etc/alternatives/other").symlink_to("/usr/bin/hello")
+    (root / "etc/ld.so.conf").write_text("/opt/lib  # here\n")
+    root.parent.chmod(0o755)
+    return root
+
+
+def copy_with_libraries(root: Path, program: str, to: str, libraries: str) -> None:
+    """Copy a program and what ldd says it needs."""
+    (root / to).parent.mkdir(parents=True, exist_ok=True)
+    (root / libraries).mkdir(parents=True, exist_ok=True)
+    shutil.copy(program, root / to)
+    for word in subprocess.check_output(["ldd", program], text=True).split():
+        if word.startswith("/"):
+            loader = "/ld-linux" in word
+            (root / "lib64").mkdir(exist_ok=True)
+            shutil.copy(word, root / ("lib64" if loader else libraries))
+
+
+def mounts(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/mountinfo").read_bytes()
+
+
+def state(docker: Call, name: str, pid: int) -> tuple[bytes, str, bytes]:
+    """Read all that must stay as it is: the container's files byte for byte, its changes, its mounts."""
+    exported = subprocess.run(
+        ["docker", "export", name], env=docker_environment(docker), capture_output=True, check=True
+    )
+    return exported.stdout, docker("diff", name).stdout, mounts(pid)
+
+
+def docker_environment(docker: Call) -> dict[str, str]:
+    """Take the environment that the fixture runs docker in."""
+    found: dict[str, str] = docker.__closure__[0].cell_contents  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shell_starts_and_root_is_the_containers(
+    empty: Callable[..., str], nsenter: Call, kind: str, source: str
+) -> None:
+    done = nsenter(
+        "--tools", source, empty(*KINDS[kind]), "sh", "-c", "ls -d /busybox /bin /home; id -u; cat /proc/1/comm"
+    )
+    shown = done.stdout.split("\n")
+    assert shown[0] == "/busybox", done.stderr
+    assert "/bin" not in shown
+    assert shown[1] == ("65532" if "65532" in " ".join(KINDS[kind]) else "0")
+    assert shown[2] == ("busybox" if "--pid=host" not in KINDS[kind] else Path("/proc/1/comm").read_text().strip())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_restrictions_are_those_without_tools(empty: Callable[..., str], nsenter: Call, kind: str) -> None:
+    name = empty(*KINDS[kind])
+    fields = ("Cap", "NoNewPrivs", "Seccomp", "Uid", "Gid", "Groups", "Umask", "SigBlk", "SigIgn")
+    readings = {
+        words: [
+            nsenter(*words, name, "/busybox", "cat", f"/proc/self/{file}").stdout.splitlines()
+            for file in ("status", "cgroup", "limits", "oom_score_adj", "attr/current")
+        ]
+        for words in ((), ("--tools", "host"))
+    }
+    for each in readings.values():
+        each[0] = [line for line in each[0] if line.startswith(fields)]
+        assert len(each[0]) > 10
+    assert readings[()] == readings[("--tools", "host")]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_nothing_of_it_remains(
+    empty: Callable[..., str], docker: Call, nsenter: Call, pid_of: Callable[[str], int], source: str
+) -> None:
+    name = empty()
+    pid = pid_of(name)
+    images = sorted(docker("images", "-aq", "--no-trunc").stdout.split())
+    containers = docker("ps", "-aq").stdout
+    before = state(docker, name, pid)
+    done = nsenter("--tools", source, name, "sh", "-c", "echo in; cat /proc/self/mountinfo")
+    assert PLACE in done.stdout
+    assert state(docker, name, pid) == before
+    assert PLACE.encode() not in mounts(os.getpid())
+    assert sorted(docker("images", "-aq", "--no-trunc").stdout.split()) == images
+    assert docker("ps", "-aq").stdout == containers
+
+
+def test_nobody_else_sees_it_and_nothing_remains_after_kill_9(
+    empty: Callable[..., str], docker: Call, pid_of: Callable[[str], int]
+) -> None:
+    name = empty()
+    pid = pid_of(name)
+    before = state(docker, name, pid)
+    words = ["docker", "nsenter", "--tools", "host", name, "bash", "-c", "echo ready; sleep 1000"]
+    client = subprocess.Popen(
+        words, env=docker_environment(docker), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdout
+    assert client.stdout.readline() == "ready\n"
+    assert state(docker, name, pid) == before
+    assert docker("exec", name, "/busybox", "ls", PLACE).stdout == ""
+    inside = [line for line in docker("top", name, "-eo", "pid,comm").stdout.splitlines() if "sleep" in line]
+    assert inside
+    for each in plugin_of(client.pid):
+        os.kill(each, 9)
+    client.kill()
+    client.wait()
+    wait_until(
+        lambda: len(docker("top", name, "-eo", "pid").stdout.splitlines()) == 2, "only the container's own process"
+    )
+    assert state(docker, name, pid) == before
+
+
+def plugin_of(pid: int) -> list[int]:
+    """List docker's plugin below a client."""
+    children = [line.split() for line in subprocess.check_output(["ps", "-eo", "ppid,pid"], text=True).splitlines()]
+    return [int(child) for parent, child in children if parent == str(pid)]
+
+
+def test_what_is_attached_can_only_be_read(empty: Callable[..., str], nsenter: Call) -> None:
+    """Not even by who may mount: an overlay without an upper layer stays read-only."""
+    name = empty("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined")
+    script = f"""
+        touch {PLACE}/x {PLACE}/usr/bin/x {PLACE}/.tree/usr/x
+        mount -o remount,rw,bind {PLACE}/.tree/usr; mount -o remount,rw {PLACE}/.tree/usr
+        touch {PLACE}/.tree/usr/x && echo written
+        ls {PLACE}/.tree/etc {PLACE}/.tree"""
+    done = nsenter("--tools", "host", name, "bash", "-c", script)
+    assert "written" not in done.stdout
+    assert not Path("/usr/x").exists()
+    assert "Read-only file system" in done.stderr
+    shown = set(done.stdout.split())
+    assert not shown & {"shadow", "passwd", "root", "home", "var", "ssh"}
+    assert "usr" in shown
+
+
+def test_neither_setuid_nor_devices_work_in_it(empty: Callable[..., str], nsenter: Call) -> None:
+    done = nsenter("--tools", "host", empty(), "bash", "-c", f"grep ' {PLACE}' /proc/self/mountinfo")
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 3
+    assert all(line.split()[5].startswith("ro,nosuid,nodev") for line in lines)
+    assert not [line for line in lines if "lowerdir=/usr" in line], "the host's paths stay out of sight"
+
+
+# --- a loader and libraries of its own ----------------------------------------------------------------------------
+
+
+def test_programs_find_their_own_loader_and_libraries(empty: Callable[..., str], nsenter: Call, debian: Path) -> None:
+    done = nsenter("--tools", str(debian), empty(), "/proc/fs/nfsd/usr/bin/cat", "/proc/self/maps")
+    assert done.returncode == 0, done.stderr
+    libraries = {line.split()[-1] for line in done.stdout.splitlines() if ".so" in line}
+    assert libraries
+    assert all(path.startswith(f"{PLACE}/.tree/") for path in libraries)
+
+
+def test_scripts_and_alternatives_are_those_of_the_tools(
+    empty: Callable[..., str], nsenter: Call, debian: Path
+) -> None:
+    for word in ("hello", "other"):
+        done = nsenter("--tools", str(debian), empty(), word)
+        assert done.stdout == f"hello from {PLACE}/.tree/usr/bin/hello\n", done.stderr
+
+
+def test_the_containers_programs_and_shell_come_first(run: Run, nsenter: Call) -> None:
+    name = run()
+    done = nsenter("--tools", "host", name, "sh", "-c", "readlink /proc/self/exe; type cat; type python3")
+    assert done.stdout.splitlines()[0] == "/bin/busybox"
+    assert PLACE not in done.stdout.splitlines()[1]
+    assert PLACE in done.stdout.splitlines()[2]
+    assert nsenter("--tools", "host", name, input="readlink /proc/$$/exe\n").stdout == "/bin/busybox\n"
+
+
+def test_what_the_container_preloads_stays_with_its_own_programs(empty: Callable[..., str], nsenter: Call) -> None:
+    name = empty("-e", "LD_PRELOAD=/nowhere.so", "-e", "LD_LIBRARY_PATH=/busybox")
+    done = nsenter("--tools", "host", name, "cat", "/proc/self/maps")
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_a_program_is_named_as_it_was_called(empty: Callable[..., str], nsenter: Call) -> None:
+    script = "cat /proc/$$/comm; readlink /proc/$$/exe; tr '\\0' ' ' </proc/$$/cmdline"
+    done = nsenter("--tools", "host", empty(), "bash", "-c", script)
+    comm, exe, line = done.stdout.splitlines()
+    assert (comm, exe) == ("bash", f"{PLACE}/usr/bin/bash")
+    assert line.startswith("bash -c cat")
+
+
+def test_a_program_can_start_itself_again(empty: Callable[..., str], nsenter: Call) -> None:
+    script = "exec -a anything /proc/self/exe -c 'echo again: $0; exit 5'"
+    done = nsenter("--tools", "host", empty(), "bash", "-c", script)
+    assert (done.stdout, done.returncode) == ("again: anything\n", 5)
+
+
+# --- tools that people use ----------------------------------------------------------------------------------------
+
+
+def test_python_finds_its_library_and_itself(empty: Callable[..., str], nsenter: Call) -> None:
+    program = (
+        "import sys, ssl, sqlite3, json, os, subprocess as s;"
+        "print(sys.prefix, os.listdir('/'), 'PYTHONHOME' in os.environ,"
+        "s.check_output([sys.executable, '-c', 'print(6*7)']))"
+    )
+    done = nsenter("--tools", "host", "-e", f"PATH={PLACE}/usr/bin", empty(), "python3", "-c", program)
+    assert done.stdout.startswith(f"{PLACE}/usr ["), done.stderr
+    assert "busybox" in done.stdout
+    assert done.stdout.endswith("False b'42\\n'\n")
+
+
+def test_strace_follows_the_containers_process(empty: Callable[..., str], nsenter: Call) -> None:
+    done = nsenter(
+        "--tools", "host", "--cap-add", "SYS_PTRACE", empty(), "timeout", "-s", "INT", "1", "strace", "-p", "1"
+    )
+    assert "Process 1 attached" in done.stderr
+    refused = nsenter("--tools", "host", "--cap-drop", "ALL", empty(), "strace", "-p", "1")
+    assert "attached" not in refused.stderr or os.geteuid() == 0
+
+
+def test_gdb_looks_into_the_containers_process(empty: Callable[..., str], nsenter: Call) -> None:
+    words = ("gdb", "-batch", "-p", "1", "-ex", "info proc", "-ex", "python print('py', 6 * 7)", "-ex", "x/i $pc")
+    done = nsenter("--tools", "host", "--cap-add", "SYS_PTRACE", empty(), *words)
+    assert "cmdline = '/busybox sleep 100000'" in done.stdout, done.stderr
+    assert "=> 0x" in done.stdout
+    assert "mount namespace" not in done.stderr
+
+
+def test_curl_speaks_to_the_containers_loopback(empty: Callable[..., str], nsenter: Call) -> None:
+    script = (
+        "python3 -m http.server 8000 --bind 127.0.0.1 -d / >/dev/null 2>&1 & curl -s --retry 50 --retry-connrefused "
+    )
+    script += "--retry-delay 0 --retry-max-time 20 http://127.0.0.1:8000/; kill $!"
+    assert 'href="busybox"' in nsenter("--tools", "host", empty(), "bash", "-c", script).stdout
+
+
+def test_tcpdump_sees_the_containers_packets(empty: Callable[..., str], nsenter: Call) -> None:
+    """As an ordinary user with the one capability: this image has no /etc/passwd in which tcpdump would look."""
+    script = "timeout 20 tcpdump -l -n -i lo -c 1 udp & "
+    script += "while kill -0 $! 2>/dev/null; do sleep 0.2; echo x >/dev/udp/127.0.0.1/9; done"
+    done = nsenter("--tools", "host", "-u", "65532", "--cap-add", "NET_RAW", empty(), "bash", "-c", script)
+    assert "127.0.0.1.9: UDP" in done.stdout, done.stderr
+
+
+def terminal(docker: Call, name: str, *words: str) -> "pexpect.spawn[str]":
+    line = ["nsenter", "--tools", "host", "-e", "TERM=xterm-256color", name, *words]
+    return pexpect.spawn(
+        "docker",
+        line,
+        env=docker_environment(docker),
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=20,
+        dimensions=(24, 160),
+    )
+
+
+def test_htop_draws_the_containers_processes(
+    empty: Callable[..., str], docker: Call, pid_of: Callable[[str], int]
+) -> None:
+    name = empty()
+    before = state(docker, name, pid_of(name))
+    screen = terminal(docker, name, "htop")
+    screen.expect("sleep 100000")
+    screen.send("q")
+    screen.expect(pexpect.EOF)
+    assert state(docker, name, pid_of(name)) == before
+
+
+def test_vim_edits_the_containers_files(empty: Callable[..., str], docker: Call, nsenter: Call) -> None:
+    name = empty()
+    screen = terminal(docker, name, "vi", "/etc/note")
+    screen.expect("note")
+    screen.send("iwritten inside\x1b:wq\r")
+    screen.expect(pexpect.EOF)
+    assert nsenter(name, "/busybox", "cat", "/etc/note").stdout == "written inside\n"
+    assert sorted(docker("diff", name).stdout.split()) == ["/etc", "/etc/note", "A", "C"]
+
+
+def test_a_session_of_the_shell_leaves_no_history(empty: Callable[..., str], docker: Call) -> None:
+    name = empty()
+    screen = terminal(docker, name)
+    screen.expect(r"[$#] ")
+    screen.sendline("tput setaf 1 | od -c | head -1; echo $((6*7))")
+    screen.expect("033   \\[   3   1")
+    screen.expect("42")
+    screen.sendline("exit 9")
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 9
+    assert docker("diff", name).stdout == ""
+
+
+# --- no tools, wrong tools ----------------------------------------------------------------------------------------
+
+
+def test_without_tools_the_hint_is_the_line_that_works(empty: Callable[..., str], nsenter: Call, docker: Call) -> None:
+    name = empty()
+    done = nsenter(name)
+    assert done.returncode == 127
+    sentence, hint = done.stderr.splitlines()
+    assert sentence == "docker nsenter: cannot run a shell: the container has none (no bash, ash or sh)"
+    assert hint == f"hint: docker nsenter --tools host {name}"
+    assert docker(*hint.split()[2:], input="echo works\n").stdout == "works\n"
+    done = nsenter(name, "cat", "/proc/1/comm")
+    assert done.returncode == 127
+    hint = done.stderr.splitlines()[1]
+    assert docker(*hint.split()[2:]).stdout == "busybox\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("/bin/ls", "this is no static program"),
+        ("/nowhere", "No such file"),
+        ("/proc/sys", "no root with programs"),
+        ("", "--tools is empty"),
+    ],
+)
+def test_wrong_tools_are_refused_in_one_sentence(run: Run, nsenter: Call, word: str, sentence: str) -> None:
+    done = nsenter("--tools", word, run(), "true")
+    assert done.returncode == 125
+    assert sentence in done.stderr
+
+
+def test_tools_go_with_the_containers_files(run: Run, nsenter: Call) -> None:
+    done = nsenter("--tools", "host", "--net-only", run(), "true")
+    assert done.returncode == 125
+    assert "--tools goes with the container's files" in done.stderr
+
+
+def test_a_look_pulls_and_enters_nothing(run: Run, nsenter: Call) -> None:
+    done = nsenter("--dry-run", "--tools", "127.0.0.1:1/none", run())
+    assert "an image that would be pulled" in done.stdout, done.stderr
+
+
+def test_an_image_that_cannot_be_pulled_is_named_with_a_way_out(run: Run, nsenter: Call) -> None:
+    done = nsenter("--tools", "127.0.0.1:1/none", run(), "true")
+    assert done.returncode == 125
+    assert "127.0.0.1:1" in done.stderr
+    assert "--tools host needs no image and no network" in done.stderr
+
+
+# --- images -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def layered(docker: Call, tmp_path: Path) -> Iterator[str]:
+    """An image of three layers: the middle one hides and replaces files of the lowest."""
+    environment = docker_environment(docker)
+    pack(environment, tmp_path_root(tmp_path), "nsenter-test-layers", "ENV PATH=/tools")
+    file = tmp_path / "Dockerfile"
+    file.write_text(
+        "FROM nsenter-test-layers\nRUN rm /tools/gone && echo two >/tools/data\nRUN echo three >/tools/more\n"
+    )
+    docker("build", "--network", "none", "-t", "nsenter-test-layers", str(tmp_path), timeout=100)
+    yield "nsenter-test-layers"
+    docker("rmi", "-f", "nsenter-test-layers")
+
+
+def tmp_path_root(path: Path) -> Path:
+    root = path / "root"
+    for folder in ("bin", "tools"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/sh")
+    shutil.copy("/bin/busybox", root / "bin/rm")
+    shutil.copy("/bin/busybox", root / "tools/cat")
+    (root / "tools/gone").write_text("one\n")
+    (root / "tools/data").write_text("one\n")
+    return root
+
+
+def test_an_image_is_shown_with_all_its_layers(empty: Callable[..., str], nsenter: Call, layered: str) -> None:
+    script = f"cd {PLACE}/.tree/tools; cat data more; cat gone"
+    done = nsenter("--tools", layered, empty(), "sh", "-c", script)
+    assert done.stdout == "two\nthree\n"
+    assert "gone" in done.stderr
+
+
+def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path: Path) -> None:
+    """For engines that keep images elsewhere than in overlay2's directories."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import unpack;"
+        "unpack.unpack(iter(lambda: sys.stdin.buffer.read(65536), b''), sys.argv[2], 'image')"
+    )
+    top = Path(__file__).resolve().parents[2]
+    place = tmp_path / "cache/image"
+    with subprocess.Popen(["docker", "save", layered], env=docker_environment(docker), stdout=subprocess.PIPE) as saved:
+        subprocess.run([sys.executable, "-c", program, top / "plugin", place], stdin=saved.stdout, check=True)
+    assert sorted(path.name for path in (place / "tools").iterdir()) == ["cat", "data", "more"]
+    assert (place / "tools/data").read_text() == "two\n"
+    assert os.access(place / "tools/cat", os.X_OK)
+    assert [path.name for path in place.parent.iterdir()] == ["image"]
+    assert place.parent.stat().st_mode & 0o777 == 0o700
