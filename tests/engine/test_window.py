@@ -30,7 +30,18 @@ static void look(int pid) {
     int fd = open(path, O_RDONLY);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0) close(fd);
-    if (n > 0) { text[n] = 0; char *at = strstr(text, "CapPrm:"); if (at) printf("%d %.24s\n", pid, at); }
+    if (n > 0) {
+        text[n] = 0;
+        char *at = strstr(text, "CapPrm:"), *filter = strstr(text, "Seccomp:");
+        if (at) printf("%d %.24s\n", pid, at);
+        if (filter) printf("%d %.10s\n", pid, filter);
+    }
+    for (int number = 0; number < 64; number++) {
+        char link[600], to[4096];
+        snprintf(link, sizeof link, "/proc/%d/fd/%d", pid, number);
+        n = readlink(link, to, sizeof to - 1);
+        if (n > 0) { to[n] = 0; printf("%d FD %d %s\n", pid, number, to); }
+    }
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
     try(pid, path);
     snprintf(path, sizeof path, "/proc/%d/map_files", pid);
@@ -70,20 +81,25 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "watcher"
 
 
+PTRACE, ADMIN = ("--cap-add", "SYS_PTRACE"), ("--cap-add", "SYS_ADMIN")
+FIXED = ("--security-opt", "no-new-privileges")
+
+
 @pytest.mark.parametrize(
-    "capabilities",
+    ("flags", "options"),
     [
-        ("SYS_PTRACE",),
-        ("SYS_PTRACE", "SYS_ADMIN"),
+        (PTRACE, ()),
+        ((*PTRACE, *ADMIN), ()),
+        ((*PTRACE, *FIXED), ()),
+        ((*PTRACE, *ADMIN), ("--pid",)),
+        ((*PTRACE, *FIXED), ("--pid",)),
     ],
-    ids="+".join,
+    ids=["", "SYS_ADMIN", "no-new-privileges", "SYS_ADMIN, --pid", "no-new-privileges, --pid"],
 )
-@pytest.mark.parametrize("options", [(), ("--pid",)], ids=["all namespaces", "--pid"])
 def test_a_watching_tracer_can_write_nothing_of_the_hosts(
-    run: Run, docker: Call, nsenter: Call, watcher: Path, capabilities: tuple[str, ...], options: tuple[str, ...]
+    run: Run, docker: Call, nsenter: Call, watcher: Path, flags: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
     """With CAP_SYS_ADMIN, too, /proc/PID/map_files opened the host's libc for writing before there was a shelter."""
-    flags = [word for name in capabilities for word in ("--cap-add", name)]
     name = run(*flags, "-v", f"{watcher}:/watcher:ro", command=("/watcher",))
     bounding = docker("exec", name, "sh", "-c", "grep CapBnd /proc/self/status").stdout.split()[1]
     seen: set[str] = set()
@@ -94,7 +110,14 @@ def test_a_watching_tracer_can_write_nothing_of_the_hosts(
         lines = docker("logs", name).stdout.splitlines()
         ours = {line.split()[0] for line in lines if "python" in line or "memfd:docker-nsenter" in line}
         seen |= ours
+        if len(seen) > 4:
+            break
     assert seen, "the watcher was never quick enough to see the command's process"
     assert "WRITABLE" not in "\n".join(line for line in lines if line.split()[0] in seen and "(deleted)" not in line)
     held = {line.split()[2] for line in lines if line.split()[0] in seen and "CapPrm" in line}
     assert held <= {bounding}, "more than the command will hold"
+    assert {line for line in lines if line.split()[0] in seen and "Seccomp" in line and not line.endswith("2")} == set()
+    opened = {line.split(" ", 3)[3] for line in lines if line.split()[0] in seen and " FD " in line}
+    identity = docker("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    for link in opened:  # pipes of ours, and what lets it enter the container's own v1 cgroups
+        assert link.startswith("pipe:[") or link.endswith(f"/{identity}/tasks"), link

@@ -225,7 +225,13 @@ def _change_directory(entry: Entry) -> None:
 
 def _check_directory(entry: Entry) -> None:
     _change_directory(entry)
-    if not posix.getcwdb().startswith(b"/"):  # outside the root that we joined: CVE-2024-21626
+    if "mnt" not in entry.joined:
+        return
+    try:
+        inside = posix.getcwdb().startswith(b"/")
+    except FileNotFoundError:  # what glibc makes of the kernel's "(unreachable)"
+        inside = False
+    if not inside:  # of the root that we joined: CVE-2024-21626
         raise Refusal("the working directory lies outside the container")
 
 
