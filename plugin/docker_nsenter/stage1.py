@@ -30,10 +30,9 @@ def plan_for(writer: int) -> "NoReturn":
 def _send_plan(writer: int) -> int:
     from .routes import local
 
-    planned = plan_of(sys.argv[1:])
-    if planned.plan["route"] == "local":
-        local.send(planned.plan, writer)
-    else:
+    try:
+        local.send(plan_of(sys.argv[1:]), writer)
+    except Elsewhere:
         local.hand_over(writer)
     return 0
 
@@ -63,17 +62,23 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     )
 
 
+class Elsewhere(Exception):
+    """Leave planning for the stage 2 that waits here: a helper has to enter."""
+
+
 class Planned:
     """Hold all that stage 1 found out: the Plan, and what a helper needs besides."""
 
-    def __init__(self, request: "Request", options: "docker_cli.Globals") -> None:
-        """Look the container up, choose the route, plan."""
+    def __init__(self, request: "Request", options: "docker_cli.Globals", *, here: bool = False) -> None:
+        """Look the container up, choose the route, plan; Elsewhere when it is the helper's and must be `here`."""
         from .plan import make_plan
         from .routes import local
 
         self.request = request
-        self.container, self.endpoint = look_up(request, options)
+        self.container, self.endpoint = look_up(request, options, here=here)
         route, self.why = local.choose(request.route, self.container, self.endpoint)
+        if here and route == "helper":
+            raise Elsewhere
         self.plan: Plan = make_plan(
             request, self.container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
         )
@@ -82,15 +87,15 @@ class Planned:
             add_tools(request, options, self.plan)
 
 
-def plan_of(argv: list[str]) -> Planned:
-    """Read the line, ask the engine and plan: all that stage 1 is for."""
+def plan_of(argv: list[str]) -> "Plan":
+    """Read the line, ask the engine and plan: all that stage 1 is for. Elsewhere when a helper has to enter."""
     from . import docker_cli
 
     options, _, rest = docker_cli.split(argv)
     request = read_request(rest)
     assert request is not None  # the line does not ask for help
     request.debug = options.debug
-    return Planned(request, options)
+    return Planned(request, options, here=True).plan
 
 
 def add_tools(request: "Request", options: "docker_cli.Globals", plan: "Plan") -> None:
@@ -205,7 +210,9 @@ def callers_environment() -> dict[str, str]:
     return environ
 
 
-def look_up(request: "Request", options: "docker_cli.Globals") -> "tuple[engine.Container, docker_cli.Endpoint | None]":
+def look_up(
+    request: "Request", options: "docker_cli.Globals", *, here: bool = False
+) -> "tuple[engine.Container, docker_cli.Endpoint | None]":
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
     from . import docker_cli, engine
 
@@ -214,6 +221,8 @@ def look_up(request: "Request", options: "docker_cli.Globals") -> "tuple[engine.
         return engine.process(word), None
     endpoint = docker_cli.endpoint(options, os.environ)
     if not engine.is_local(endpoint):
+        if here and request.route != "local":
+            raise Elsewhere
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
     inside = {"mnt", "pid"} & set(request.namespaces)
     try:

@@ -16,8 +16,11 @@ from typing import Any
 
 import pexpect
 import pytest
+from docker_nsenter import sdk
+from docker_nsenter.docker_cli import Endpoint
+from docker_nsenter.routes import images, watcher
 
-from ..conftest import Call, Done, Run, children, wait_until
+from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
 from .remote import Remote
 from .test_parity import CONTAINERS, FIELDS, PROFILE
 from .test_process import processes
@@ -396,6 +399,23 @@ def test_helpers_that_are_killed_at_random_leave_nothing(run: Run, docker: Call,
     wait_until(lambda: not left(docker), "no container or image of a helper is left", 120)
     wait_until(lambda: mounts(docker) == before[1], "no mount is left", 60)
     assert lists(docker) == before[0]
+
+
+def test_what_nobody_could_remove_is_removed_by_the_next_entry(
+    docker: Call, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A helper that was created and never started, and an empty image, when even the watcher was killed."""
+    api = sdk.client(Endpoint(engine["DOCKER_HOST"], "default"))
+    docker("create", "--label", f"{LABEL}=lost", "--network", "none", BUSYBOX, "true")
+    images.empty(api, "lost")
+    mine = run()
+    monkeypatch.setattr(watcher, "STALE", 3600.0)
+    watcher._remove_stale(api)
+    assert left(docker), "others may be at work with what is fresh"
+    monkeypatch.setattr(watcher, "STALE", -1.0)
+    watcher._remove_stale(api)
+    assert not left(docker)
+    assert docker("inspect", "-f", "{{.State.Running}}", mine).stdout == "true\n"
 
 
 @pytest.mark.parametrize("victim", ["docker", "plugin"])

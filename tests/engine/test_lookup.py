@@ -1,5 +1,6 @@
 """The right container or a clear sentence: every way in which the look-up can fail."""
 
+import json
 import os
 import socket
 import subprocess
@@ -191,6 +192,12 @@ def test_a_pid_that_is_not_the_containers_is_never_entered(
         host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
         done = nsenter("--route", "local", name, "true", env={**engine, "DOCKER_HOST": host})
         refused(done, "is not the container's")
+        shown = nsenter("--dry-run", "--format=json", name, env={**engine, "DOCKER_HOST": host}).stdout
+        assert json.loads(shown)["route"] == {
+            "name": "helper",
+            "why": f"process {innocent.pid} of this machine is not the container's",
+            "ready": True,
+        }
     finally:
         innocent.kill()
         innocent.wait()
