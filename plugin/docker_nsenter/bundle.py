@@ -49,8 +49,8 @@ class Finder:
         """Leave the making to Python."""
 
     def exec_module(self, module: "ModuleType") -> None:
-        """Run a module's code."""
-        exec(self.table[module.__name__][4], module.__dict__)  # noqa: S102 - what an import does
+        """Run a module's code, which nobody needs again."""
+        exec(self.table.pop(module.__name__)[4], module.__dict__)  # noqa: S102 - what an import does
 
 
 def path_of(stage: str) -> str:
