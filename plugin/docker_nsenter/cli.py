@@ -149,6 +149,9 @@ def enter(
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Start the command and come back")] = False,
     dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, enter nothing")] = False,
+    why: Annotated[
+        bool, option("--why", panel=LOOK, text="Run COMMAND, and say which restriction refused it and what lifts it")
+    ] = False,
     listing: Annotated[
         bool, option("--list", panel=LOOK, text="Show the running containers and their namespaces, or all of CONTAINER")
     ] = False,

@@ -393,8 +393,8 @@ def _tools(planned: "PlannedTools") -> str:
 def _capabilities(planned: "PlannedCapabilities") -> str:
     """Put the planned capabilities in words."""
     base = "all that the caller has" if planned["base"] == "caller" else "the container's"
-    words = {"plus": planned["add"], "without": planned["drop"]}
-    parts = [
-        f"{word} {'ALL' if mask == ALL else ' '.join(names(mask & KNOWN))}" for word, mask in words.items() if mask
-    ]
+    add, drop = planned["add"], planned["drop"]
+    parts = [f"plus {'ALL' if add == ALL else ' '.join(names(add & KNOWN))}"] if add else []
+    if drop:
+        parts.append(f"without {'ALL' if drop | add == ALL else ' '.join(names(drop & KNOWN))}")
     return ", ".join([base, *parts])

@@ -1,6 +1,6 @@
 """Explain a Plan: what the process has now, what docker exec, this plugin and raw nsenter would give.
 
-docs/dry-run.md describes the result, which is what --format json prints.
+docs/looking.md describes the result, which is what --format json prints.
 """
 
 from . import defaults

@@ -70,6 +70,7 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
     ]),
     ("Look, don't enter", [
         (("--dry-run",), "", "Show what would happen, enter nothing"),
+        (("--why",), "", "Run COMMAND, and say which restriction refused it and what lifts it"),
         (("--list",), "", "Show the running containers and their namespaces, or all of CONTAINER"),
         (("--format",), "table|json", "How to show it"),
         (("-h", "--help"), "", "This text"),

@@ -57,12 +57,17 @@ def make_plan(
         "tools": None,  # stage1.py adds them: an image may have to be pulled
         "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
+        "why": request.why,
     }
 
 
 def _capabilities(request: Request, more: int, less: int) -> "PlannedCapabilities":
-    """Choose the base and what is added and dropped; what was asked for by name wins over a profile's."""
+    """Choose the base and what is added and dropped; what was asked for by name wins over a profile's.
+
+    As with docker run, what is added is not dropped, and ALL with some dropped is all but those.
+    """
     add, drop = mask_of(request.cap_add, "--cap-add"), mask_of(request.cap_drop, "--cap-drop")
+    drop &= ALL if add == ALL else ~add
     base = "caller" if request.privileged else "container"
     return {"base": base, "add": add | (more & ~drop), "drop": drop | (less & ~add)}
 

@@ -4,6 +4,8 @@ cli.py is the one source of the grammar; grammar.py is generated from it. `parse
 what they say; for anything else it returns None, and cli.py decides and words the error.
 """
 
+import os
+
 from .errors import Problem
 from .grammar import DEFAULTS, FLAGS, VALUES
 
@@ -60,7 +62,25 @@ class Request:
         self.format: str = _one_of("--format", values["format"], ("table", "json"))
         self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
         self.helper_image: str | None = values["helper_image"]
+        self.why: list[str] = []
+        if values["why"]:
+            if self.detach:
+                raise Problem("--why watches the command to its end, and --detach does not wait for that")
+            self.why = self._again()
         self.debug = False
+
+    def _again(self) -> list[str]:
+        """Write the line to type again; an empty word stands where options may be added, before the container."""
+        words = []
+        for name, value in self.values.items():
+            if value == DEFAULTS[name] or name == "why":
+                continue
+            flags = [word for word, row in FLAGS.items() if row == (name, value) and word.startswith("--")]
+            option = next((word for word, row in VALUES.items() if row[0] == name), "")
+            for each in value if isinstance(value, list) else [value]:
+                words += flags[:1] or [option, str(each)]
+        sudo = ["sudo"] if "SUDO_UID" in os.environ else []
+        return [*sudo, "docker", "nsenter", *words, "", self.container, *self.command]
 
 
 def _split_commas(words: list[str]) -> list[str]:

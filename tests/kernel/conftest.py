@@ -99,6 +99,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "tools": None,
         "mounts": [],
         "debug": False,
+        "why": [],
     }
     return {**plan, **changes}
 

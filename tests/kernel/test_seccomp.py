@@ -165,3 +165,14 @@ def test_a_filter_with_a_supervisor_is_copied_without_it_and_said() -> None:
     assert (done.returncode, done.stdout) == (0, "-1 38\n"), done.stderr
     assert done.stderr.count("\n") == 1
     assert "supervisor" in done.stderr
+
+
+def test_the_interpreter_looks_at_the_arguments() -> None:
+    """A filter that refuses personality(1) alone: load args[0], compare, return."""
+    load, equal, ret = 0x20, 0x15, 0x06
+    rows = ((load, 0, 0, 16), (equal, 0, 1, 1), (ret, 0, 0, 0x00050001), (ret, 0, 0, 0x7FFF0000))
+    program = b"".join(
+        code.to_bytes(2, "little") + bytes((yes, no)) + k.to_bytes(4, "little") for code, yes, no, k in rows
+    )
+    assert seccomp.decide(program, 135, bytes([1]) + bytes(47)) == 0x00050001
+    assert seccomp.decide(program, 135, bytes([2]) + bytes(47)) == 0x7FFF0000

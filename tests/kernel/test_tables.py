@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docker_nsenter.enter import capabilities, kernel
+from docker_nsenter.enter import calls, capabilities, kernel, why
 
 INCLUDE = Path("/usr/include")
 
@@ -40,6 +40,17 @@ def test_system_call_numbers_of_arm64_are_the_generic_headers() -> None:
     text = (INCLUDE / "asm-generic/unistd.h").read_text()
     known = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
     assert numbers_for("aarch64") == {name: known[name] for name in kernel.NUMBER}
+
+
+def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
+    native = syscall_numbers(next(INCLUDE.glob("**/asm/unistd_64.h")))
+    text = (INCLUDE / "asm-generic/unistd.h").read_text()
+    generic = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    for name, (x86, arm64, arguments, need) in calls.TABLE.items():
+        assert x86 == native[name], name
+        assert arm64 == generic.get(name, -1), name
+        assert set(arguments) <= set("sdx-")
+        assert need in ("", *capabilities.NUMBERS, *why.RULES), name
 
 
 def test_rlimits_are_the_headers_and_the_kernels_names() -> None:

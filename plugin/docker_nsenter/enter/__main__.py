@@ -119,6 +119,8 @@ def enter(text: bytes, socket: str, home: int, files: str) -> int:
     client = connect(socket)
     if plan["debug"]:
         say(f"route: {plan['route']}")
+    if plan["why"]:
+        from .observe import Observer  # before anything is joined, and only for --why: it costs a millisecond
     for label, action in PREPARE:
         if plan["debug"]:
             say(label)
@@ -127,7 +129,10 @@ def enter(text: bytes, socket: str, home: int, files: str) -> int:
         except OSError as problem:
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
-    return Supervisor(entry, client).run()
+    supervisor = Supervisor(entry, client)
+    if plan["why"]:
+        supervisor.observer = Observer(entry.filter_count, plan["why"])
+    return supervisor.run()
 
 
 def end(sentence: str) -> "NoReturn":

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         mounts: list[str]
         tools: PlannedTools | None
         debug: bool
+        why: list[str]
 
 
 MOST_WORDS, LONGEST_WORD, LARGEST_PID, MOST_LAYERS = 100_000, 1 << 21, 1 << 22, 200
@@ -143,6 +144,11 @@ def _paths(value: object) -> bool:
     return isinstance(value, list) and len(value) <= MOST_LAYERS and all(_path(word) for word in value)
 
 
+def _why(value: object) -> bool:
+    """Accept the line to type again, with an empty word before the container; nothing where --why was not said."""
+    return value == [] or (_words(value) and isinstance(value, list) and "" in value[:-1])
+
+
 def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
     return lambda value: isinstance(value, dict) and _first_wrong(value, fields) is None
 
@@ -172,6 +178,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "mounts": _some_of("proc", "sys"),
     "tools": _optional(_record({"kind": _one_of("host", "tree", "file"), "layers": _paths, "path": _paths})),
     "debug": _boolean,
+    "why": _why,
 }
 
 

@@ -102,14 +102,14 @@ def _trace(target: Target, count: int) -> list[Filter]:
         # A signal came first: pass it on, the stop follows.
         kernel.ptrace(7, thread, 0, posix.WSTOPSIG(status))
     try:
-        filters = [_read_filter(thread, index) for index in range(count)]
+        filters = [read_filter(thread, index) for index in range(count)]
         _restart_call(thread, filters)
     finally:
         kernel.ptrace(kernel.PTRACE_DETACH, thread, 0, 0)
     return filters
 
 
-def _read_filter(thread: int, index: int) -> Filter:
+def read_filter(thread: int, index: int) -> Filter:
     """Read one filter of a stopped thread."""
     length = kernel.ptrace(kernel.PTRACE_SECCOMP_GET_FILTER, thread, index, 0)
     program = bytearray(length * 8)

@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .observe import Observer
+
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
@@ -26,6 +28,8 @@ NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
 class Supervisor:
     """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
+
+    observer: "Observer | None" = None  # for --why
 
     def __init__(self, entry: Entry, socket: int) -> None:
         """Begin; `socket` is the docker CLI's plugin socket, or -1."""
@@ -59,6 +63,8 @@ class Supervisor:
         finally:
             self.terminal.restore()
         assert self.status is not None
+        if self.observer:
+            self.observer.report()
         return exit_status(self.status)
 
     # --- until execve -------------------------------------------------------------------------------------------
@@ -84,6 +90,8 @@ class Supervisor:
                     check(self.entry, self.pid)
                     if self.entry.plan["debug"]:
                         self._say_done()
+                    if self.observer:
+                        self.observer.attach(self.pid)
                     channels.go()
                 else:
                     raise self._failure(word, rest)

@@ -1,0 +1,177 @@
+"""Watch the command's system calls from a process of our own, and note those that are refused: for --why only.
+
+The watcher is a tracer (ptrace(2)) that changes nothing and that the command survives: when it ends, the kernel lets go
+of everything it traced. It runs on the host, as root, and takes what it reads of the command for hostile.
+"""
+
+import _signal
+import posix
+
+from . import kernel, seccomp
+from .calls import NAMES
+from .files import read_all
+from .why import Refused, explain, netlink_error, noticed, set_user_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .seccomp import Filter
+
+PTRACE_SYSCALL, PTRACE_LISTEN, PTRACE_GET_SYSCALL_INFO = 24, 0x4208, 0x420E
+PTRACE_GETEVENTMSG = 0x4201
+OPTIONS = 0x5F  # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACECLONE, TRACEEXEC, TRACEEXIT
+EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 4, 6, 128
+ENTRY, EXIT = 1, 2
+WALL = 0x40000000
+SYSCALL_STOP = 5 | 0x80
+STOPS = (_signal.SIGSTOP, _signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+IGNORED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
+SIGSYS = 31
+TRACEME = 0
+MOST = 200  # refusals that are told; a hostile command could make them without end
+
+
+class Observer:
+    """Hold the watcher of one command, in the supervisor."""
+
+    def __init__(self, filters: int, again: list[str]) -> None:
+        """Take how many filters the command runs under, and the words of the line that was typed."""
+        self._filters = filters
+        self._again = again
+        self._reader = -1
+
+    def attach(self, pid: int) -> None:
+        """Start the watcher on a process that waits for its go; OSError when it can't be traced."""
+        self._reader, writer = posix.pipe2(posix.O_CLOEXEC)
+        ready, started = posix.pipe2(posix.O_CLOEXEC)
+        if not posix.fork():
+            try:
+                _watch(pid, self._filters, self._again, writer, started)
+            finally:
+                posix._exit(0)
+        posix.close(writer)
+        posix.close(started)
+        if posix.read(ready, 1) != b"r":
+            raise OSError(1, posix.strerror(1), "ptrace")
+        posix.close(ready)
+
+    def report(self) -> None:
+        """Write what was refused, and the line that lifts the last of it, to standard error."""
+        text = read_all(self._reader, 1 << 20).decode("utf-8", "replace")
+        *lines, hint = (
+            text.split("\n") if text else ["no system call was refused: the failure is the command's own", ""]
+        )
+        shown = "".join(f"docker nsenter: {line}\n" for line in lines if line) + (f"hint: {hint}\n" if hint else "")
+        posix.write(2, shown.encode("utf-8", "replace"))
+
+
+def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) -> None:
+    """Be the watcher: attach, note, tell, end."""
+    _signal.set_wakeup_fd(-1)
+    for number in IGNORED:
+        _signal.signal(number, _signal.SIG_IGN)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    low, high = sorted((writer, started))
+    kernel.close_range(3, low - 1, 0) if low > 3 else None
+    kernel.close_range(low + 1, high - 1, 0) if high > low + 1 else None
+    kernel.close_range(high + 1, 0xFFFFFFFF, 0)
+    kernel.ptrace(kernel.PTRACE_SEIZE, pid, 0, OPTIONS)
+    kernel.ptrace(kernel.PTRACE_INTERRUPT, pid, 0, 0)
+    _, status = posix.waitpid(pid, WALL)
+    watch = _Watch(pid, [seccomp.read_filter(pid, index) for index in range(filters)])  # while it is stopped
+    kernel.ptrace(PTRACE_SYSCALL, pid, 0, 0)
+    posix.write(started, b"r")
+    posix.close(started)
+    text = watch.run(again).encode("utf-8", "replace")
+    while text:
+        text = text[posix.write(writer, text) :]
+
+
+class _Watch:
+    """Hold what is known of each traced thread."""
+
+    def __init__(self, pid: int, filters: "list[Filter]") -> None:
+        self.pid = pid
+        self.filters = filters
+        self.entered: dict[int, tuple[int, list[int]]] = {}
+        self.last: dict[int, tuple[int, list[int]]] = {}
+        self.found: dict[tuple[str, str], Refused] = {}
+
+    def run(self, again: list[str]) -> str:
+        """Follow the command and its children until it ends; return the lines, and the hint as the last."""
+        while True:
+            thread, status = posix.waitpid(-1, WALL)
+            if posix.WIFEXITED(status) or posix.WIFSIGNALED(status):
+                self.entered.pop(thread, None)
+                self.last.pop(thread, None)
+                if thread == self.pid:
+                    break
+                continue
+            try:
+                request, data = self._stopped(thread, status)
+                kernel.ptrace(request, thread, 0, data)
+            except OSError as problem:
+                if problem.errno != 3:  # ESRCH: it was killed meanwhile
+                    raise
+        refused = list(self.found.values())
+        hints = [each.line(again) for each in refused if each.options]
+        lines = [each.text() for each in refused] or ["no system call was refused: the failure is the command's own"]
+        return "\n".join([*lines, hints[-1] if hints else ""])
+
+    def _stopped(self, thread: int, status: int) -> tuple[int, int]:
+        """Note what a stop says; return how to go on: the request and its signal."""
+        number, event = posix.WSTOPSIG(status), status >> 16
+        if number == SYSCALL_STOP:
+            return self._call(thread), 0
+        if event == EVENT_STOP:
+            return (PTRACE_LISTEN if number in STOPS else PTRACE_SYSCALL), 0
+        if event:
+            if event == EVENT_EXEC:
+                self._note(set_user_id(thread))
+            elif event == EVENT_EXIT and self._ending(thread) == SIGSYS:
+                self._killed(thread)
+            return PTRACE_SYSCALL, 0
+        if number == SIGSYS:
+            self._killed(thread)
+        return PTRACE_SYSCALL, number
+
+    def _call(self, thread: int) -> int:
+        """Note the entry to or the exit from a system call."""
+        info = bytearray(88)
+        kernel.ptrace(PTRACE_GET_SYSCALL_INFO, thread, len(info), info)
+        words = [int.from_bytes(info[at : at + 8], "little") for at in range(24, 80, 8)]
+        if info[0] == ENTRY:
+            self.entered[thread] = words[0], words[1:7]
+            if NAMES.get(words[0]) == "ptrace" and words[1] == TRACEME:
+                self.entered.pop(thread)
+                return kernel.PTRACE_DETACH  # who wants to be traced by another can't be by us
+            return PTRACE_SYSCALL
+        entered = self.entered.pop(thread, None)
+        if info[0] != EXIT or entered is None:
+            return PTRACE_SYSCALL
+        self.last[thread] = entered
+        result = words[0] - (1 << 64) if words[0] >> 63 else words[0]
+        if result > 0 and NAMES.get(entered[0]) in ("recvmsg", "recvfrom"):
+            errno = netlink_error(thread, NAMES[entered[0]], entered[1])
+            if errno:
+                self._note(explain(thread, entered[0], entered[1], errno, self.filters, netlink=True))
+        elif result < 0 and noticed(entered[0], entered[1], -result, self.filters):
+            self._note(explain(thread, entered[0], entered[1], -result, self.filters))
+        return PTRACE_SYSCALL
+
+    def _ending(self, thread: int) -> int:
+        """Tell the signal that ends a thread, which can still be read about."""
+        status = bytearray(8)
+        kernel.ptrace(PTRACE_GETEVENTMSG, thread, 0, status)
+        return int.from_bytes(status, "little") & 0x7F
+
+    def _killed(self, thread: int) -> None:
+        """Note that a filter ended or trapped the call that a thread was about to make."""
+        entered = self.entered.get(thread) or self.last.get(thread)  # newer kernels leave the call before they kill
+        if entered:
+            self._note(explain(thread, entered[0], entered[1], 0, self.filters))
+
+    def _note(self, refused: "Refused | None") -> None:
+        if refused and len(self.found) < MOST:
+            key = (refused.call, " ".join(refused.options))
+            self.found.pop(key, None)  # the last one counts for the hint
+            self.found[key] = refused
