@@ -39,6 +39,7 @@ SCRIPTS = [
     "try",
     "test",
     "test-lsm",
+    "test-engines",
     "check",
     "bench",
     "engine",
