@@ -80,8 +80,8 @@ def entry(**state: Any) -> Entry:
 def reported(word: str, rest: str, **planned: Any) -> None:
     """Word what a child of the supervisor reports."""
     watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
-    settings = {"command": [], "shell": None, **planned}
-    watcher.entry = entry(plan=settings)
+    settings = {"command": [], "shell": None, "tools": None, "target": {"name": "web"}, "namespaces": [], **planned}
+    watcher.entry = entry(plan=settings, tools=None)
     raise watcher._failure(word, rest)
 
 
@@ -227,6 +227,11 @@ RAISED: list[Row] = [
         "--dry-run shows what a command would get",
         lambda: request("--list", "web", "ls"),
     ),
+    (
+        "--why watches the command to its end, and --detach does not wait for that",
+        "",
+        lambda: request("--why", "--detach", "web", "ls"),
+    ),
     ("the plan is not JSON", "", lambda: stage2.enter(b"{", "", -1, "")),
     ("the plan is not an object", "", lambda: accept.accept([])),
     ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: accept.accept({})),
@@ -243,7 +248,7 @@ RAISED: list[Row] = [
     ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 0 13 write")),
     (
         "cannot run a shell: the container has none (no bash, ash or sh)",
-        "",
+        "docker nsenter --tools host web",
         lambda: reported("F", "execve 127 2 No such file or directory"),
     ),
     (
@@ -326,14 +331,36 @@ HELD = {
     "process {} no longer exists": "kernel/test_target.py::",
     "process {} on this machine is not the container's: the engine runs on another kernel, in another pid namespace, or with a "
     "runtime that hides its processes": "engine/test_lookup.py::test_a_pid_that_is_not_the_containers_is_never_entered",
-    "the kernel does not confirm that the interpreter is sealed": "kernel/test_seal.py::",
+    "the kernel does not confirm that the interpreter is sealed": "kernel/test_seal.py::test_the_command_does_not_start_in_an_interpreter_that_cannot_be_sealed",
     "a helper runs on an engine, and there is none that answers": "engine/test_helper.py::",
     "entering a container's namespaces on this machine needs root": "engine/test_helper.py::",
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
     "cannot change to the working directory {}: {}": "engine/test_process.py::",
+    "--tools goes with the container's files; without them this machine's programs are there already": "engine/test_tools.py::",
+    "--tools needs root on the engine's own machine: a helper does not bring tools": "engine/test_helper.py::",
+    "--tools is empty": "engine/test_tools.py::",
+    "--tools {}: this is no static program, it needs a loader or an interpreter": "engine/test_tools.py::",
+    "--tools {}: the directory holds no root with programs (bin, usr/bin, …)": "engine/test_tools.py::",
+    "cannot make the container's seccomp filter without root: {}": "engine/test_rootless.py::",
 }
-# Races, and kernels that this one is not: worded in the source, and not yet provoked by a test
+# Races, kernels and engines that these are not: worded in the source, and not yet provoked by a test
 UNPROVOKED = {
+    "the plan's filters do not fit what it says of seccomp",
+    "cannot join the container's cgroup from this session without root",
+    "the container has no empty directory for the tools: none of {}",
+    "{} is empty or larger than 1 GiB",
+    "--tools {}: the image cannot be unpacked",
+    "--tools {}: the engine pulled it and does not have it",
+    "--tools {}: the image is for {}/{}, not {}",
+    "--tools {}: {}",
+    "the tools have more than {} programs in /{}",
+    "the tools at {} cannot be opened: {}",
+    "the tools cannot be shown: mount: {}",
+    "--tools knows no {} machines",
+    "the helper ended without a word{}",
+    "the helper's image {} can't be pulled: {}",
+    "the helper of image {} did not start: {}",
+    "cannot read the process: {}: {}",
     "the container ended while it was being entered",
     "process {} ended before it could be entered",
     "the entry was ended from outside ({}) before the command could start",
