@@ -335,13 +335,13 @@ HELD = {
     "a helper runs on an engine, and there is none that answers": "engine/test_helper.py::",
     "entering a container's namespaces on this machine needs root": "engine/test_helper.py::",
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
-    "cannot change to the working directory {}: {}": "engine/test_process.py::",
     "--tools goes with the container's files; without them this machine's programs are there already": "engine/test_tools.py::",
     "--tools needs root on the engine's own machine: a helper does not bring tools": "engine/test_helper.py::",
     "--tools is empty": "engine/test_tools.py::",
     "--tools {}: this is no static program, it needs a loader or an interpreter": "engine/test_tools.py::",
     "--tools {}: the directory holds no root with programs (bin, usr/bin, …)": "engine/test_tools.py::",
     "cannot make the container's seccomp filter without root: {}": "engine/test_rootless.py::",
+    "cannot change to the working directory {}: {}": "engine/test_attacks_leaks.py::",
 }
 # Races, kernels and engines that these are not: worded in the source, and not yet provoked by a test
 UNPROVOKED = {
