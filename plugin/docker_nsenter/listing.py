@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "docker-nsenter.list/1"
 CARD_SCHEMA = "docker-nsenter.card/1"
+OWN: dict[str, int] = {}
 NO_ROOT = "only root may read"
 # Where the engine says what the kernel only tells root
 MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
@@ -103,10 +104,11 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
     """Tell each namespace by inode and whose it is; the host's are those of this very process."""
     inodes = facts.of_namespaces(target) if target else {}
     found: Row = {}
+    own = own_namespaces()
     for name in NAMES:
         inode = inodes.get(name)
         if inode is not None:
-            relation = "host" if inode == facts.number(ours(name)) else "own"
+            relation = "host" if inode == own.get(name) else "own"
             found[name] = {"inode": inode, "of": relation, "with": [], "joined": ""}
         else:
             found[name] = {"inode": None, "of": _by_mode(container, name), "with": [], "joined": ""}
@@ -118,6 +120,13 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
             f"{NO_ROOT} which namespaces a process is in: the engine's word is shown (sudo shows the kernel's)"
         )
     return found
+
+
+def own_namespaces() -> dict[str, int]:
+    """Tell this process's own namespaces by inode, read once."""
+    if not OWN:
+        OWN.update({name: facts.number(ours(name)) for name in facts.kinds()})
+    return OWN
 
 
 def _by_mode(container: "Container", name: str) -> str:

@@ -23,7 +23,8 @@ def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
     if not local:
         stage1.add_packages()  # the docker SDK
     if not request.container:
-        return _show(request, listing.listing(fleet.running(endpoint), local=local), "listing")
+        found = fleet.running(endpoint, bool if request.format == "json" else _load)
+        return _show(request, listing.listing(found, local=local), "listing")
     container = engine.find(endpoint, request.container, paused_ok=True)
     return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
 
@@ -41,6 +42,12 @@ def explain(planned: "stage1.Planned") -> int:
     by_exec = survey(circumstances.plan(explaining.exec_request(request), container)) if found else None
     shown = explaining.explanation(request, container, plan, circumstances, found, by_exec, planned.why)
     return _show(request, shown, "explanation")
+
+
+def _load() -> None:
+    """Import what draws tables, which takes as long as the engine takes for its answers."""
+    stage1.add_packages()
+    from . import describe  # noqa: F401
 
 
 def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:

@@ -80,7 +80,13 @@ def label(target: Target) -> "str | None":
 
 def of_namespaces(target: Target) -> "dict[str, int | None]":
     """Tell each namespace of a process by its inode, for the kinds that this kernel has."""
-    return {name: inode(target, name) for name in namespaces.NAMES if posix.access(f"/proc/self/ns/{name}", 0)}
+    return {name: inode(target, name) for name in kinds()}
+
+
+def kinds() -> list[str]:
+    """List the kinds of namespace that this kernel has."""
+    present = posix.listdir("/proc/self/ns")
+    return [name for name in namespaces.NAMES if name in present]
 
 
 def inode(target: Target, name: str) -> "int | None":
