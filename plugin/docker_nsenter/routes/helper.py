@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from .. import defaults, engine, sdk
-from ..dial import attach, write
+from ..dial import Stream, attach, write
 from ..docker_cli import Endpoint
 from ..enter import capabilities
 from ..enter.files import read
@@ -139,15 +139,9 @@ class Helper:
         for held in self._capabilities(here=boot is not None):
             name = self.watcher.next_name()
             _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
-            settings = self._settings(image, command, mounts, held)
-            with self._words():
-                created = images.create(self.api, settings, name)
-            stream = attach(self.endpoint, self.api._version, created)
             try:
-                with self._words():
-                    images.start(self.api, created)
+                stream = self._run(self._settings(image, command, mounts, held), name)
             except sdk.Lacking as problem:
-                stream.close()
                 lacking = problem
                 continue
             write(stream.fd, code)
@@ -155,6 +149,19 @@ class Helper:
             client.greeting(boot)
             return client
         raise Problem(f"the engine says: {lacking}")
+
+    def _run(self, settings: "dict[str, Any]", name: str) -> Stream:
+        """Create a helper, attach, start it."""
+        with self._words():
+            created = images.create(self.api, settings, name)
+        stream = attach(self.endpoint, self.api._version, created)
+        try:
+            with self._words():
+                images.start(self.api, created)
+        except (sdk.Lacking, sdk.NotHere):
+            stream.close()
+            raise
+        return stream
 
     def _capabilities(self, *, here: bool) -> "Iterator[list[str]]":
         """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""

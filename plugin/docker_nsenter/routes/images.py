@@ -113,17 +113,22 @@ def provide(api: "Any", name: str) -> None:
         _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
     tag = "" if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     layers: dict[str, tuple[int, int]] = {}
-    for event in api.pull(name, tag=tag or None, stream=True, decode=True):
-        if "error" in event:
-            raise Problem(
-                f"the helper's image {name} can't be pulled: {event['error']}", "--helper-image names another"
-            )
-        detail = event.get("progressDetail") or {}
-        if event.get("status") == "Downloading" and detail.get("total"):
-            layers[event["id"]] = detail.get("current", 0), detail["total"]
-        _progress(str(event.get("status", "")), layers)
+    try:
+        for event in api.pull(name, tag=tag or None, stream=True, decode=True):
+            if "error" in event:
+                raise _not_pulled(name, event["error"])
+            detail = event.get("progressDetail") or {}
+            if event.get("status") == "Downloading" and detail.get("total"):
+                layers[event["id"]] = detail.get("current", 0), detail["total"]
+            _progress(str(event.get("status", "")), layers)
+    except sdk.APIError as problem:
+        raise _not_pulled(name, problem.explanation or problem) from None
     if os.isatty(2):
         _say("\n")
+
+
+def _not_pulled(name: str, why: object) -> Problem:
+    return Problem(f"the helper's image {name} can't be pulled: {why}", "--helper-image names one that can")
 
 
 def _progress(status: str, layers: "dict[str, tuple[int, int]]") -> None:
