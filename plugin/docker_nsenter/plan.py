@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from .enter.accept import Identity, Plan, PlannedCapabilities
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What the docker CLI adds for its plugins, and Python for itself
-NOT_THE_CALLERS = ("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND", "DOCKER_CLI_PLUGIN_SOCKET", "OTEL_RESOURCE_ATTRIBUTES")
+# What the docker CLI adds for its plugins, and we when a helper has to enter
+NOT_THE_CALLERS = (
+    "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND",
+    "DOCKER_CLI_PLUGIN_SOCKET",
+    "DOCKER_NSENTER_HANDED_OVER",
+    "OTEL_RESOURCE_ATTRIBUTES",
+)
 MOUNTS = (("pid", "proc"), ("net", "sys"))
 MARK = "docker.cli.cobra.command_path="
 TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")

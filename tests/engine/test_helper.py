@@ -150,10 +150,11 @@ def test_without_root_it_is_what_docker_exec_gives(
 def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
     unprivileged: Callable[..., Done], run: Run, engine: Engine
 ) -> None:
-    done = unprivileged("nsenter", run(), "true")
+    name = run()
+    done = unprivileged("nsenter", name, "true")
     assert done.returncode == 125
     assert done.stderr.startswith("docker nsenter: permission denied on the engine's socket")
-    assert done.stderr.splitlines()[1:] == ["hint: sudo docker nsenter …"]
+    assert done.stderr.splitlines()[1:] == [f"hint: sudo docker nsenter {name} true"]
 
 
 # --- who is elsewhere -------------------------------------------------------------------------------------------------
@@ -327,11 +328,16 @@ def test_a_terminal_by_a_helper_is_the_containers(run: Run, engine: Engine) -> N
     assert shell.exitstatus == 9
 
 
-def test_a_helper_without_the_containers_files_has_the_machines(run: Run, helper: Call, tmp_path: Path) -> None:
+def test_a_helper_without_the_containers_files_has_the_machines(
+    run: Run, helper: Call, engine: Engine, tmp_path: Path
+) -> None:
     (tmp_path / "here").write_text("this machine's\n")
     name = run()
     assert helper("--net-only", name, "cat", "here", cwd=tmp_path).stdout == "this machine's\n"
     assert helper("--pid-only", name, "ls", "/proc/1/exe").returncode == 0
+    shown = helper("--net-only", name, "env", env={**engine, "MINE": "yes"}).stdout.splitlines()
+    assert "MINE=yes" in shown
+    assert not any(line.startswith(("DOCKER_NSENTER", "DOCKER_CLI_PLUGIN")) for line in shown)
 
 
 # --- the choice, and what is said of it ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable
 from . import images
+from .local import is_here
 from .streams import Client, Lost
 from .watcher import Watcher
 
@@ -55,10 +56,9 @@ def enter(planned: "Planned") -> int:
         raise Problem(f"a detached command that is not in the container's cgroup {why}", "leave out --detach")
     _debug(plan, f"route: helper, for {planned.why}")
     helper = Helper(planned)
-    try:
-        return helper.run()
-    finally:
-        helper.close()
+    status = helper.run()  # what interrupts this leaves the watcher to think that we were killed
+    helper.watcher.let_go()
+    return status
 
 
 def _debug(plan: "Plan", text: str) -> None:
@@ -82,10 +82,6 @@ class Helper:
         with self._words():
             self.api = self.endpoint.client or sdk.client(self.endpoint, ANSWER)
         self.api.timeout = ANSWER
-
-    def close(self) -> None:
-        """Let the watcher tidy up, which goes on when we are gone."""
-        self.watcher.let_go()
 
     def run(self) -> int:
         """Start a helper and be its client."""
@@ -136,7 +132,7 @@ class Helper:
         self, image: str, command: list[str], mounts: "list[dict[str, Any]]", code: bytes, boot: "bytes | None" = None
     ) -> Client:
         """Create, attach, start, greet; once more with less where the engine itself lacks a capability."""
-        for held in self._capabilities(here=boot is not None):
+        for held in self._capabilities():
             name = self.watcher.next_name()
             _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
             try:
@@ -163,7 +159,7 @@ class Helper:
             raise
         return stream
 
-    def _capabilities(self, *, here: bool) -> "Iterator[list[str]]":
+    def _capabilities(self) -> "Iterator[list[str]]":
         """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""
         plan = self.plan["capabilities"]
         everything = (1 << len(capabilities.NAMES)) - 1
@@ -172,7 +168,7 @@ class Helper:
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
         own = capabilities.names(_own_bounding())
-        if not here:
+        if not engine.is_local(self.endpoint) or not is_here(self.planned.container):
             yield ["ALL"] if mask == everything else names
         yield [name for name in names if name in own]
         yield [name for name in names if name in own and name != "SYS_RESOURCE"]

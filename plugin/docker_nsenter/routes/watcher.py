@@ -56,7 +56,7 @@ class Watcher:
         os.write(self._writer, letter)
 
     def let_go(self) -> None:
-        """Tell the watcher that nothing more will be made."""
+        """Tell the watcher that nothing more will be made; without this word we count as killed."""
         self.note(b"d")
         os.close(self._writer)
 
