@@ -29,6 +29,32 @@ EXAMPLES = (
     ("docker nsenter --cap-add SYS_PTRACE web strace -p 1", "one capability more, knowingly"),
     ("docker nsenter --dry-run web", "what would happen; enters nothing"),
 )
+# The man page's own parts: what a screen of help has no room for
+VARIABLES = (
+    (
+        "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY, DOCKER_API_VERSION",
+        "as docker(1)",
+    ),
+    ("DOCKER_NSENTER_TIMEOUT", "seconds that the engine has for an answer (10)"),
+    ("NO_COLOR", "when it is not empty, nothing is coloured"),
+    ("COLUMNS", "the width of the help, where it is not the terminal's"),
+)
+FILES = (
+    ("~/.docker/cli-plugins/docker-nsenter", "the plugin of one user"),
+    (
+        "/usr/local/lib/docker/cli-plugins/docker-nsenter",
+        "the plugin of the machine, root's alone: use this one with sudo",
+    ),
+)
+SEE_ALSO = (
+    ("docker", 1),
+    ("docker-exec", 1),
+    ("nsenter", 1),
+    ("namespaces", 7),
+    ("capabilities", 7),
+    ("seccomp", 2),
+    ("cgroups", 7),
+)
 STATUSES = (
     ("0-255", "the command's own exit status"),
     ("128+n", "signal n ended the command"),

@@ -3,6 +3,7 @@
 scripts/generate-grammar runs it; tests hold the three files current.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from . import cli
 
 HEAD = '"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""\n\n'
 PACKAGE = Path(__file__).parent
+PAGE = PACKAGE.parents[1] / "docs/docker-nsenter.1"
 
 
 def grammar() -> str:
@@ -61,6 +63,44 @@ def manual() -> str:
     return HEAD + "".join(parts)
 
 
+def man() -> str:
+    """Write the man page docker-nsenter(1): the help's texts, and what a page has room for (man(7))."""
+    version = json.loads((PACKAGE.parents[1] / "docker-cli-plugin-metadata").read_text())["Version"]
+    lines = [
+        '.\\" Generated from cli.py by scripts/generate-grammar; a test holds it current.',
+        f'.TH DOCKER-NSENTER 1 "" "docker nsenter {version}" "Docker"',
+        ".SH NAME",
+        "docker-nsenter \\- enter a running container's namespaces, with exactly its own restrictions",
+        ".SH SYNOPSIS",
+        f".B {_roff(cli.USAGE)}",
+        ".SH DESCRIPTION",
+        *[line for text in cli.SUMMARY for line in (_roff(text), ".PP")][:-1],
+        ".SH OPTIONS",
+    ]
+    for panel in cli.PANELS:
+        lines.append(f'.SS "{_roff(panel)}"')
+        for parameter in _options():
+            if parameter.rich_help_panel == panel:
+                words = ", ".join(rf"\fB{_roff(word)}\fR" for word in _words(parameter))
+                value = rf" \fI{_roff(parameter.metavar)}\fR" if parameter.metavar else ""
+                lines += [".TP", words + value, _roff(parameter.help)]
+    lines.append(".SH EXAMPLES")
+    for line, sense in cli.EXAMPLES:
+        lines += [".TP", rf"\fB{_roff(line)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
+    for title, rows in (("EXIT STATUS", cli.STATUSES), ("ENVIRONMENT", cli.VARIABLES), ("FILES", cli.FILES)):
+        lines.append(f'.SH "{title}"')
+        for name, sense in rows:
+            lines += [".TP", rf"\fB{_roff(name)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
+    lines += [".SH SEE ALSO", ", ".join(rf"\fB{name}\fR({section})" for name, section in cli.SEE_ALSO)]
+    return "\n".join(lines) + "\n"
+
+
+def _roff(text: str) -> str:
+    """Keep a text as it is in roff: hyphens to paste, no line that reads as a request."""
+    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "...")
+    return "\\&" + plain if plain.startswith((".", "'")) else plain
+
+
 def _options() -> list[Any]:
     return [parameter for parameter in cli.build().params if parameter.param_type_name != "argument"]
 
@@ -95,6 +135,7 @@ def write() -> None:
     """Write all of it into its places."""
     (PACKAGE / "grammar.py").write_text(grammar())
     (PACKAGE / "manual.py").write_text(manual())
+    PAGE.write_text(man())
 
 
 if __name__ == "__main__":

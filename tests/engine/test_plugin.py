@@ -172,7 +172,7 @@ def test_install_twice_and_uninstall_leaves_nothing(tmp_path: Path, engine: Engi
 def test_the_wheel_installs_the_same_plugin(tmp_path: Path, run: Run, engine: Engine) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("plugin", "pyproject.toml", "README.md", "docker-cli-plugin-metadata", "setup.py"):
+    for name in ("plugin", "pyproject.toml", "README.md", "docker-cli-plugin-metadata", "setup.py", "docs"):
         subprocess.run(["cp", "-R", TOP / name, source], check=True)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True)
@@ -183,5 +183,10 @@ def test_the_wheel_installs_the_same_plugin(tmp_path: Path, run: Run, engine: En
     subprocess.run([tmp_path / "venv/bin/docker-nsenter", "install"], env=environment, check=True)
     shown = subprocess.check_output(["docker", "nsenter", run(), "echo", "in"], env=environment, text=True)
     assert shown == "in\n"
+    help_text = subprocess.check_output(["docker", "nsenter", "--help"], env=environment, text=True)
+    assert help_text.startswith("Usage:  docker nsenter")
+    assert (tmp_path / "venv/share/man/man1/docker-nsenter.1").read_text() == (
+        TOP / "docs/docker-nsenter.1"
+    ).read_text()
     subprocess.run([tmp_path / "venv/bin/docker-nsenter", "install", "--remove"], env=environment, check=True)
     assert not (tmp_path / "config/cli-plugins/docker-nsenter").exists()

@@ -22,6 +22,13 @@ def test_the_texts_are_what_the_app_generates() -> None:
         assert file.read() == generate.manual()
 
 
+def test_the_man_page_is_what_the_app_generates_and_names_every_option() -> None:
+    page = generate.PAGE.read_text()
+    assert page == generate.man()
+    for word in OPTIONS:
+        assert word.replace("-", "\\-") in page
+
+
 def test_the_help_names_every_option() -> None:
     text = help.text()
     for word in OPTIONS:
