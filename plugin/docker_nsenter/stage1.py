@@ -104,11 +104,7 @@ def add_tools(request: "Request", options: "docker_cli.Globals", plan: "Plan") -
 
     if "mnt" not in plan["namespaces"]:
         raise Problem("--tools goes with the container's files; without them this machine's programs are there already")
-    if plan["route"] != "local":
-        raise Problem(
-            "--tools needs root on the engine's own machine: a helper does not bring tools", "sudo docker nsenter …"
-        )
-    plan["tools"] = tools.find(request.tools or "", options, only_look=request.dry_run)
+    plan["tools"] = tools.find(request.tools or "", options, local=plan["route"] == "local", only_look=request.dry_run)
 
 
 def run(argv: list[str]) -> int:

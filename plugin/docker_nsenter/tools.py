@@ -25,15 +25,20 @@ PT_INTERP = 3
 PATIENCE = 600  # seconds between two words of the engine while it pulls
 
 
-def find(word: str, options: "docker_cli.Globals", *, only_look: bool) -> "PlannedTools":
-    """Say what the tools are made of; pull an image that is not there unless this is only a look."""
+def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
+    """Say what the tools are made of; pull an image that is not there unless this is only a look.
+
+    By a helper, `host` is the engine's machine, and an image's layers are directories that only that one sees.
+    """
     if word == "host":
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
+        if not local and not engine.is_local(docker_cli.endpoint(options, os.environ)):
+            raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
         return _place(os.path.realpath(word))
     if not word:
         raise Problem("--tools is empty", "--tools host, --tools IMAGE or --tools PATH")
-    return _image(word, options, only_look=only_look)
+    return _image(word, options, local=local, only_look=only_look)
 
 
 def _place(path: str) -> "PlannedTools":
@@ -70,7 +75,7 @@ def _is_static(head: bytes) -> bool:
 # --- an image ---------------------------------------------------------------------------------------------------
 
 
-def _image(name: str, options: "docker_cli.Globals", *, only_look: bool) -> "PlannedTools":
+def _image(name: str, options: "docker_cli.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
     """Take the layers of an image, uppermost first."""
     endpoint = docker_cli.endpoint(options, os.environ)
     reply = _inspect(endpoint, name)
@@ -87,12 +92,15 @@ def _image(name: str, options: "docker_cli.Globals", *, only_look: bool) -> "Pla
     if reply is None:
         raise Problem(f"--tools {name}: the engine pulled it and does not have it")
     machine = MACHINES.get(os.uname().machine, "")
-    if reply.get("Os", "linux") != "linux" or reply.get("Architecture", machine) != machine:
+    if local and (reply.get("Os", "linux"), reply.get("Architecture", machine)) != ("linux", machine):
         raise Problem(f"--tools {name}: the image is for {reply.get('Os')}/{reply.get('Architecture')}, not {machine}")
     variables = (reply.get("Config") or {}).get("Env") or []
     own = [folder for word in variables if word.startswith("PATH=") for folder in word[5:].split(":")]
     path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
-    return {"kind": "tree", "layers": _layers(reply) or [_unpacked(endpoint, reply, name)], "path": path}
+    layers = _layers(reply, visible=local)
+    if not layers and not local:
+        raise Problem(f"--tools {name}: this engine keeps images as no helper can show them", "--tools host")
+    return {"kind": "tree", "layers": layers or [_unpacked(endpoint, reply, name)], "path": path}
 
 
 def _inspect(endpoint: "docker_cli.Endpoint", name: str) -> "dict[str, Any] | None":
@@ -105,14 +113,14 @@ def _inspect(endpoint: "docker_cli.Endpoint", name: str) -> "dict[str, Any] | No
     return reply
 
 
-def _layers(reply: "dict[str, Any]") -> list[str]:
+def _layers(reply: "dict[str, Any]", *, visible: bool) -> list[str]:
     """Name the directories in which overlay2 keeps an image's layers; none for other stores or machines."""
     driver = reply.get("GraphDriver") or {}
     data = driver.get("Data") or {}
     if driver.get("Name") != "overlay2" or not data.get("UpperDir"):
         return []
     layers = [data["UpperDir"], *(word for word in str(data.get("LowerDir") or "").split(":") if word)]
-    return layers if all(os.path.isdir(layer) for layer in layers) else []
+    return layers if not visible or all(os.path.isdir(layer) for layer in layers) else []
 
 
 def _unpacked(endpoint: "docker_cli.Endpoint", reply: "dict[str, Any]", name: str) -> str:

@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "a host's process list": ("--pid=host",),
 }
 SOURCES = ("host", BUSYBOX, "/bin/busybox")
+PAIRS = [*((kind, "host") for kind in KINDS), *(("all of them", source) for source in SOURCES[1:])]
 
 
 @pytest.fixture
@@ -79,8 +80,7 @@ def docker_environment(docker: Call) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "source"), PAIRS)
 def test_a_shell_starts_and_root_is_the_containers(
     empty: Callable[..., str], nsenter: Call, kind: str, source: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_a_shell_starts_and_root_is_the_containers(
     assert shown[2] == ("busybox" if "--pid=host" not in KINDS[kind] else Path("/proc/1/comm").read_text().strip())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["an empty image", "all of them"])
 def test_the_restrictions_are_those_without_tools(empty: Callable[..., str], nsenter: Call, kind: str) -> None:
     name = empty(*KINDS[kind])
     fields = ("Cap", "NoNewPrivs", "Seccomp", "Uid", "Gid", "Groups", "Umask", "SigBlk", "SigIgn")
@@ -329,6 +329,20 @@ def test_a_session_of_the_shell_leaves_no_history(empty: Callable[..., str], doc
     screen.close()
     assert screen.exitstatus == 9
     assert docker("diff", name).stdout == ""
+
+
+# --- the helper's route, and engines that keep ids apart ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_helper_brings_them_too(
+    empty: Callable[..., str], docker: Call, nsenter: Call, pid_of: Callable[[str], int], source: str
+) -> None:
+    name = empty(*KINDS["all of them"])
+    before = state(docker, name, pid_of(name))
+    done = nsenter("--route", "helper", "--tools", source, name, "sh", "-c", "ls -d /busybox; id -u; cat /proc/1/comm")
+    assert done.stdout == "/busybox\n65532\nbusybox\n", done.stderr
+    assert state(docker, name, pid_of(name)) == before
 
 
 # --- no tools, wrong tools ----------------------------------------------------------------------------------------

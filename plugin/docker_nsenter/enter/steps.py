@@ -82,7 +82,7 @@ def _choose_place(entry: Entry) -> None:
 
     root = entry.target.root()
     try:
-        entry.tools = Tools(planned, root)
+        entry.tools = Tools(planned, root, entry.home)
     finally:
         posix.close(root)
 

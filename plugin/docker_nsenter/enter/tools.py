@@ -70,9 +70,11 @@ OVERLAY_FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
 class Tools:
     """Hold where the tools will be and, once it is built, the detached tree."""
 
-    def __init__(self, planned: "PlannedTools", root: int) -> None:
-        """Choose the place below the container's root directory."""
+    def __init__(self, planned: "PlannedTools", root: int, home: int) -> None:
+        """Choose the place below the container's root directory; `home` is the host's mount namespace, -1 for ours."""
         self.planned = planned
+        self.home = home
+        self.starter = _read_starter() if planned["kind"] != "file" else b""
         self.place = _place(root)
         self.has_bundle = any(_exists(root, path) for path in BUNDLES)
         self.has_shell = _exists(root, "/bin/sh")
@@ -81,6 +83,8 @@ class Tools:
 
     def gather(self) -> None:
         """Build the tree on the host, out of everybody's sight, and detach it."""
+        if self.home >= 0:
+            kernel.setns(self.home, kernel.CLONE_NEWNS)  # a helper's files are its own
         kernel.unshare(kernel.CLONE_NEWNS)
         kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
         layers = [_open_source(path) for path in self.planned["layers"]]
@@ -127,7 +131,7 @@ class Tools:
             shells = [f"/{folder}/sh" for folder in folders if _exists(root, f"/{folder}/sh")][:1]
             rows += [("*", "e", f"SHELL={{}}{path}") for path in shells]
         words = [self.place, libraries, *(word.replace("{}", self.place) for row in rows for word in row), "", ""]
-        _write_starter("\0".join(words).encode("utf-8", "surrogateescape"))
+        _write_starter(self.starter, "\0".join(words).encode("utf-8", "surrogateescape"))
         for folder in [*folders, *helpers]:
             _link_programs(root, folder, links=folder in folders)
         return folders
@@ -138,12 +142,13 @@ class Tools:
         place, own = self.place.encode(), 0
         for line in read_mounts(pid):
             point, options = line.split(b" ")[4:6]
-            if point == place or point.startswith(place + b"/"):
-                own += 1
-                if not {b"ro", b"nosuid", b"nodev"} <= set(options.split(b",")):
-                    return f"{point.decode('ascii', 'replace')} ({options.decode('ascii', 'replace')})"
-            elif _mounted(line) not in known:
+            if _mounted(line) in known:
+                continue
+            if point != place and not point.startswith(place + b"/"):
                 return point.decode("ascii", "replace")
+            own += 1
+            if not {b"ro", b"nosuid", b"nodev"} <= set(options.split(b",")):
+                return f"{point.decode('ascii', 'replace')} ({options.decode('ascii', 'replace')})"
         return "" if own else f"{self.place} (missing)"
 
 
@@ -345,17 +350,19 @@ def _link_programs(root: int, folder: str, *, links: bool) -> None:
     posix.close(there)
 
 
-def _write_starter(settings: bytes) -> None:
-    """Write the program behind all names: starter.c as it was built, with its settings in its one segment."""
-    path = f"{__file__.rpartition('/')[0]}/starter.{kernel.MACHINE}"
+def _read_starter() -> bytes:
+    """Read starter.c as it was built, from beside this module or, in a helper, out of the archive with it."""
+    name = f"starter.{kernel.MACHINE}"
     try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except FileNotFoundError:
-        raise Refusal(
-            f"--tools knows no {kernel.MACHINE} machines", "a static program works: --tools /bin/busybox"
-        ) from None
-    code = bytearray(read_all(fd))
-    posix.close(fd)
+        data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
+    except OSError:
+        raise Refusal(f"--tools has no {name}", "a static program needs none: --tools /bin/busybox") from None
+    return bytes(data)
+
+
+def _write_starter(starter: bytes, settings: bytes) -> None:
+    """Write the program behind all names, with its settings at the end of its one segment."""
+    code = bytearray(starter)
     size = (len(code) + len(settings)).to_bytes(8, "little")
     code[40:48], code[60:64], code[96:112] = bytes(8), bytes(4), size + size  # no sections; p_filesz, p_memsz
     copy = posix.open(DESK + b"/.starter", posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o755)

@@ -99,7 +99,7 @@ def bundle(library: str) -> bytes:
     with zipfile.ZipFile(memory, "w") as archive:
         archive.write(f"{library}/docker_nsenter/__init__.py", "docker_nsenter/__init__.py")
         for name in sorted(os.listdir(f"{library}/docker_nsenter/enter")):
-            if name.endswith(".py"):
+            if name.endswith(".py") or name.startswith("starter."):  # what --tools starts programs by
                 archive.write(f"{library}/docker_nsenter/enter/{name}", f"docker_nsenter/enter/{name}")
     return memory.getvalue()
 

@@ -1,0 +1,143 @@
+"""--tools at the kernel: each of its calls fails once, and the program behind the names is its source."""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Plan, plan_for, run_plan
+
+TOP = Path(__file__).resolve().parents[2]
+ENTER = TOP / "plugin/docker_nsenter/enter"
+HOST = {"kind": "host", "layers": [], "path": ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]}
+# What --tools adds: a kernel before 5.2 has no open_tree and move_mount, a module of security may refuse the others
+CALLS = [
+    ("open_tree", "ENOSYS"),
+    ("move_mount", "ENOSYS"),
+    ("unshare", "EPERM"),
+    ("mount", "EPERM"),
+    ("linkat", "ENOSPC"),
+]
+
+
+def with_tools(pid: int, *command: str, tools: object = HOST) -> Plan:
+    return plan_for(pid, *command, tools=tools)
+
+
+@pytest.mark.parametrize(("call", "error"), CALLS)
+def test_a_refused_call_is_one_sentence_and_nothing_runs(unshared: Callable[..., int], call: str, error: str) -> None:
+    pid = unshared()
+    inject = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:error={error}:when=1")
+    done = run_plan(with_tools(pid, "echo", "ran"), before=inject)
+    assert done.returncode == 125, done.stderr
+    assert done.stdout == ""
+    assert re.fullmatch(
+        r"docker nsenter: (cannot (gather|attach) the tools|the tools cannot be shown): .+\n", done.stderr
+    )
+
+
+def test_a_kernel_without_overlayfs_is_named(unshared: Callable[..., int]) -> None:
+    inject = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=mount:error=ENODEV:when=3")
+    done = run_plan(with_tools(unshared(), "echo", "ran"), before=inject)
+    assert done.returncode == 125
+    assert done.stderr == "docker nsenter: the tools cannot be shown: mount: this kernel has no overlayfs\n"
+
+
+def test_the_tools_are_found_after_the_containers_programs(unshared: Callable[..., int]) -> None:
+    done = run_plan(with_tools(unshared(), "bash", "-c", "echo $PATH"))
+    assert done.stdout.startswith("/usr/sbin:/usr/bin:/sbin:/bin:/proc/fs/nfsd/usr/sbin"), done.stderr
+
+
+def test_an_occupied_place_is_passed_over(unshared: Callable[..., int]) -> None:
+    """A directory with something in it is not covered: the next is taken."""
+    script = "mount -t tmpfs none /proc/fs/nfsd && touch /proc/fs/nfsd/x && mount -t tmpfs none /mnt && exec sleep 1000"
+    pid = unshared("--mount", "--pid", "--mount-proc", command=("sh", "-c", script))
+    done = run_plan(with_tools(pid, "bash", "-c", "ls /proc/fs/nfsd /mnt; echo $PATH"))
+    assert "x" in done.stdout.split()
+    assert ":/mnt/usr/sbin" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        {"kind": "host", "layers": [], "path": ["../x"]},
+        {"kind": "other", "layers": [], "path": []},
+        {"kind": "tree", "layers": ["relative"], "path": []},
+        {"kind": "tree", "layers": ["/x"] * 300, "path": []},
+        {"kind": "tree", "layers": []},
+        "host",
+    ],
+)
+def test_a_plan_with_other_tools_is_refused(unshared: Callable[..., int], tools: object) -> None:
+    done = run_plan(with_tools(unshared(), "true", tools=tools))
+    assert done.returncode == 125
+    assert done.stderr == "docker nsenter: the plan's field 'tools' is missing, unknown or out of bounds\n"
+
+
+def test_a_mount_too_much_ends_the_entry() -> None:
+    from docker_nsenter.enter.tools import Tools, read_mounts
+
+    root = os.open("/", os.O_PATH)
+    tools = Tools(HOST, root, -1)  # type: ignore[arg-type]
+    os.close(root)
+    lines = read_mounts("self")
+    tools.place = "/dev"  # as if what is mounted there were the tools: it can be written
+    others = [line for line in lines if not line.split()[4].startswith(b"/dev")]
+    assert "rw" in tools.difference(os.getpid(), others)
+    tools.place = "/nowhere"
+    assert tools.difference(os.getpid(), lines) == "/nowhere (missing)"
+    assert tools.difference(os.getpid(), lines[1:]) != "/nowhere (missing)"
+
+
+# --- the program behind the names ---------------------------------------------------------------------------------
+
+
+def test_the_starter_is_what_its_source_gives(tmp_path: Path) -> None:
+    """By the same compiler, the same bytes; by another one, a program that does the same (the tests of --tools)."""
+    subprocess.run([TOP / "scripts/generate-starter", tmp_path], check=True, stderr=subprocess.DEVNULL)
+    machine = platform.machine()
+    built, kept = (tmp_path / f"starter.{machine}").read_bytes(), (ENTER / f"starter.{machine}").read_bytes()
+    version = subprocess.check_output(["gcc", "-dumpfullversion"], text=True).strip()
+    assert built == kept or version != "12.2.0"
+    assert abs(len(built) - len(kept)) < 2000
+    assert built[:20] == kept[:20]
+
+
+def start(tmp_path: Path, program: bytes) -> subprocess.CompletedProcess[str]:
+    """Start a file as if it were one of the tools."""
+    from docker_nsenter.enter import tools
+
+    (tmp_path / ".tree").mkdir()
+    (tmp_path / ".tree/program").write_bytes(program)
+    code = bytearray((ENTER / f"starter.{platform.machine()}").read_bytes())
+    settings = b"\0".join([os.fsencode(tmp_path), b"/none", b"", b""])
+    size = (len(code) + len(settings)).to_bytes(8, "little")
+    code[40:48], code[60:64], code[96:112] = bytes(8), bytes(4), size + size
+    assert tools.PLACES
+    (tmp_path / "program").write_bytes(code + settings)
+    (tmp_path / "program").chmod(0o755)
+    return subprocess.run([tmp_path / "program"], capture_output=True, text=True, check=False, timeout=10)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"",
+        b"#!",
+        b"#!/nowhere\n",
+        b"#!" + b"/x" * 3000,
+        b"text",
+        Path("/bin/ls").read_bytes()[:100],
+        Path("/bin/ls").read_bytes()[:64] + b"\xff" * 4000,
+        Path("/bin/ls").read_bytes(),  # its loader is not there
+    ],
+    ids=range(8),
+)
+def test_what_cannot_be_started_ends_in_a_sentence(tmp_path: Path, program: bytes) -> None:
+    done = start(tmp_path, program)
+    assert done.returncode == 126
+    assert done.stderr.startswith("docker nsenter: cannot start ")
