@@ -45,6 +45,7 @@ SCRIPTS = [
     "engine",
     "fuzz",
     "generate-grammar",
+    "soak",
     "generate-starter",
 ]
 
