@@ -66,7 +66,7 @@ def entry(seed: int) -> str:
     choice = random.Random(seed)
     kind, options, (script, status) = choice.choice(list(KINDS)), choice.choice(OPTIONS), choice.choice(COMMANDS)
     victim = choice.choice(VICTIMS if kind == "mortal" else VICTIMS[:-1])
-    words = ["docker", "nsenter", *options, f"{MARK}-{kind}", "sh", "-c", f": {MARK}; {script}"]
+    words = ["docker", "nsenter", "--route", "local", *options, f"{MARK}-{kind}", "sh", "-c", f": {MARK}; {script}"]
     process = subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )

@@ -5,6 +5,7 @@
 
 import posix
 import sys
+from _signal import SIGKILL
 
 from . import bundle
 
@@ -25,23 +26,38 @@ DOCKERS = dict.fromkeys(("--context", "-c", "--host", "-H", "--config", "--log-l
 
 def main() -> "NoReturn":
     """Do what sys.argv says, as docker or a person wrote it; never return."""
-    if not enters_surely(sys.argv[1:]):
+    planner = -1
+    try:
+        if not enters_surely(sys.argv[1:]):
+            from . import stage1
+
+            stage1.main()
+        reader, writer = posix.pipe()
+        planner = posix.fork()
+        if planner:
+            bundle.load("enter")
+            from .routes import ahead
+
+            posix.close(writer)
+            ahead.become(reader, planner)
+        bundle.load("plan")
         from . import stage1
 
-        stage1.main()
-    reader, writer = posix.pipe()
-    planner = posix.fork()
-    if planner:
-        bundle.load("enter")
-        from .routes import ahead
+        posix.close(reader)
+        stage1.plan_for(writer)
+    except OSError as problem:
+        _end(planner, problem.strerror or "")
+    except MemoryError:
+        _end(planner, "out of memory")
 
-        posix.close(writer)
-        ahead.become(reader, planner)
-    bundle.load("plan")
-    from . import stage1
 
-    posix.close(reader)
-    stage1.plan_for(writer)
+def _end(planner: int, reason: str) -> "NoReturn":
+    """Say why nothing could be started, unless the process that plans, which wants as much, has said so."""
+    if planner > 0:
+        posix.kill(planner, SIGKILL)
+    if planner <= 0 or posix.waitpid(planner, 0)[1] in (0, SIGKILL):
+        posix.write(2, f"docker nsenter: cannot start: {reason}\n".encode())
+    posix._exit(125)
 
 
 def enters_surely(argv: list[str]) -> bool:

@@ -49,6 +49,8 @@ def _end(act: "Callable[[], int]") -> "NoReturn":
         status = 130
     except BrokenPipeError:
         status = 141
+    except MemoryError:
+        status = report(Problem("out of memory"))
     # Not sys.exit: finalisation costs a millisecond, and a failing flush would turn the status into 120.
     os._exit(status)
 

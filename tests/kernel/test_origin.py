@@ -40,6 +40,15 @@ def one_file(library: Path) -> Path:
     return library / "docker_nsenter/enter/steps.py"
 
 
+def compiled(library: Path) -> Path:
+    """A compiled file, which is what is really run."""
+    place = library / "docker_nsenter/enter/__pycache__"
+    place.mkdir()
+    (place / "steps.pyc").write_text("")
+    os.chown(place / "steps.pyc", 1000, 1000)
+    return place / "steps.pyc"
+
+
 def directory_above(library: Path) -> Path:
     """Who can rename the directory can put another in its place."""
     os.chown(library.parent, 1000, 1000)
@@ -69,7 +78,7 @@ def by_a_link(library: Path) -> Path:
     return home
 
 
-@pytest.mark.parametrize("spoil", [somebodys, one_file, directory_above, everybodys, a_groups, by_a_link])
+@pytest.mark.parametrize("spoil", [somebodys, one_file, compiled, directory_above, everybodys, a_groups, by_a_link])
 def test_root_takes_no_code_that_others_can_change(
     unshared: Unshared, library: Path, tmp_path: Path, spoil: Callable[[Path], Path]
 ) -> None:

@@ -322,6 +322,7 @@ HELD = {
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
     "as root, no code is run that others can change: {} is not root's alone": "kernel/test_origin.py::",
     "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
+    "cannot carry the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
     "the container is paused: nothing in it can run": "engine/test_lookup.py::test_a_paused_one_says_so_and_nothing_hangs",
     "the container is paused, and its seccomp filter can only be copied while it runs": "kernel/test_frozen.py::",
     "the container has its own user namespace; entering its files without that would give more than it has": (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OVERFLOW_ID = 65534
+PACKAGE = __file__.rpartition("/enter/")[0]
 TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local and thereby root's PATH
 S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
 
@@ -49,9 +50,23 @@ def _files() -> "Iterator[str]":
             yield file
             directories.add(file.rpartition("/")[0])
     for directory in directories:
+        yield from _compiled(f"{directory}/__pycache__")
         opened = posix.open(directory or "/", posix.O_PATH | posix.O_CLOEXEC)
         yield posix.readlink(f"/proc/self/fd/{opened}")
         posix.close(opened)
+
+
+def _compiled(directory: str) -> "Iterator[str]":
+    """Yield the compiled files of the package, which are what is really run, and their directory."""
+    if PACKAGE not in directory:
+        return
+    try:
+        names = posix.listdir(directory)
+    except FileNotFoundError:
+        return
+    yield directory
+    for name in names:
+        yield f"{directory}/{name}"
 
 
 def _links(path: str) -> "Iterator[str]":

@@ -15,7 +15,7 @@ from .verify import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .observe import Observer
 
@@ -208,12 +208,12 @@ class Supervisor:
             if self.deadline and monotonic() >= self.deadline:
                 self._force()
             for pump in self.entry.io.pumps:
-                if pump.active and pumps.ready(pump, ready) and not pump.carry():
+                if pump.active and pumps.ready(pump, ready) and not _carried(pump.carry, pump):
                     self._finish(pump)
             if self.status is not None:
                 break
         for pump in self.entry.io.pumps:
-            pump.end()
+            _carried(pump.end, pump)
 
     def _interests(self) -> dict[int, int]:
         """Say what to wait for."""
@@ -344,6 +344,15 @@ class Supervisor:
 
 def _noted(number: int, frame: object) -> None:
     """Do nothing: the wake-up descriptor carries the number."""
+
+
+def _carried(act: "Callable[[], bool | None]", pump: pumps.Pump) -> "bool | None":
+    """Carry, and say of which stream an error is: a full disk, a file system that is gone."""
+    try:
+        return act()
+    except OSError as problem:
+        name = "input" if pump.source == 0 else "output"
+        raise Refusal(f"cannot carry the command's {name}: {problem.strerror}") from problem
 
 
 def _number(text: str) -> int:
