@@ -130,6 +130,9 @@ def run(argv: list[str]) -> int:
     if request is None:
         return show_help()
     request.debug = options.debug
+    if request.why and options.words:  # the line to paste goes to the same engine
+        at = request.why.index("nsenter")
+        request.why[at:at] = options.words
     return act(request, options)
 
 

@@ -176,3 +176,12 @@ def test_a_filter_that_kills_is_told(run: Run, nsenter: Call, tmp_path: pytest.T
     done = nsenter("--why", run("--security-opt", f"seccomp={path}"), "mkdir", "/tmp/d")
     assert done.returncode == 128 + 31
     assert "the process was ended: the container's seccomp filter" in done.stderr
+
+
+def test_the_line_to_paste_goes_to_the_same_engine(run: Run, docker: Call, engine: dict[str, str]) -> None:
+    name = run()
+    elsewhere = {**engine, "DOCKER_HOST": "unix:///nowhere"}
+    done = docker("-H", engine["DOCKER_HOST"], "nsenter", "--why", name, "hostname", "x", env=elsewhere, check=False)
+    hint = hint_of(done.stderr)
+    assert hint.startswith(f"docker -H {engine['DOCKER_HOST']} nsenter --security-opt")
+    assert subprocess.run(hint, shell=True, env=elsewhere, check=False).returncode == 0
