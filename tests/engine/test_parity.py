@@ -236,11 +236,14 @@ def test_the_memory_limit_stops_an_entered_command(run: Run, nsenter: Call) -> N
     assert done.returncode != 0
 
 
-def test_a_full_pids_limit_is_that_of_docker_exec(run: Run, docker: Call, nsenter: Call) -> None:
+def test_a_full_pids_limit_is_no_obstacle_where_it_is_none_for_docker_exec(
+    run: Run, docker: Call, nsenter: Call
+) -> None:
+    """The runc of Docker 26 needs a process more than it enters with, and fails."""
     name = run("--pids-limit", "4", command=("sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & wait"))
     oracle = docker("exec", name, "true", check=False)
     ours = nsenter(name, "true")
-    assert (ours.returncode == 0) == (oracle.returncode == 0), (ours.stderr, oracle.stderr)
+    assert ours.returncode == 0 or oracle.returncode != 0, (ours.stderr, oracle.stderr)
 
 
 def test_privileged_containers_agree(run: Run, docker: Call, nsenter: Call) -> None:

@@ -68,7 +68,7 @@ def profile_of(pid: int, container: str) -> "dict[str, Any]":
     bundle = f"/proc/{parent}/cwd"
     try:
         if container and container not in os.readlink(bundle):
-            bundle = _conmons(parent)
+            bundle = _conmons(parent, container)
     except OSError as problem:
         raise _cannot(f"its runtime's files can't be read: {problem.strerror}") from problem
     profile = (read_json(f"{bundle}/config.json").get("linux") or {}).get("seccomp")
@@ -77,11 +77,13 @@ def profile_of(pid: int, container: str) -> "dict[str, Any]":
     return profile
 
 
-def _conmons(pid: int) -> str:
-    """Name the directory that podman's monitor was started with."""
+def _conmons(pid: int, container: str) -> str:
+    """Name the directory that podman's monitor of this container was started with."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         words = file.read().split(b"\0")
     bundle = words[words.index(b"-b") + 1] if b"-b" in words else b""
+    if container.encode() not in bundle:
+        raise _cannot("its runtime's config.json can't be found")
     return f"/proc/{pid}/root{os.fsdecode(bundle)}"
 
 

@@ -9,6 +9,7 @@ import os
 
 from ..enter import kernel
 from ..enter.target import parse_status
+from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ def bring_filter(plan: "Plan", runtime: str) -> None:
 
 def join(namespace: int) -> None:
     """Become root of the namespace, for this process and what it executes."""
-    kernel.setns(namespace, kernel.CLONE_NEWUSER)
-    os.close(namespace)
-    kernel.setresgid(0, 0, 0)
-    kernel.setresuid(0, 0, 0)
+    try:
+        kernel.setns(namespace, kernel.CLONE_NEWUSER)
+        kernel.setresgid(0, 0, 0)
+        kernel.setresuid(0, 0, 0)
+    except OSError as problem:
+        raise Problem(
+            f"cannot become root of your engine's user namespace: {problem.filename}: {problem.strerror}"
+        ) from problem
+    finally:
+        os.close(namespace)
