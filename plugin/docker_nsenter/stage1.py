@@ -96,7 +96,7 @@ def plan_of(argv: list[str]) -> "Plan":
     options, _, rest = docker_cli.split(argv)
     request = read_request(rest)
     assert request is not None  # the line does not ask for help
-    request.debug = options.debug
+    _take_globals(request, options)
     return Planned(request, options, here=True).plan
 
 
@@ -129,11 +129,16 @@ def run(argv: list[str]) -> int:
     request = read_request(rest)
     if request is None:
         return show_help()
+    _take_globals(request, options)
+    return act(request, options)
+
+
+def _take_globals(request: "Request", options: "docker_cli.Globals") -> None:
+    """Take what docker's own options say for the entry: -D, and for --why's line the engine that was asked."""
     request.debug = options.debug
-    if request.why and options.words:  # the line to paste goes to the same engine
+    if request.why:
         at = request.why.index("nsenter")
         request.why[at:at] = options.words
-    return act(request, options)
 
 
 def read_request(words: list[str]) -> "Request | None":
