@@ -144,7 +144,7 @@ def test_debug_names_every_step_and_nothing_else_changes(run: Run, docker: Call)
     done = docker("-D", "nsenter", run(), "echo", "in")
     assert done.stdout == "in\n"
     lines = done.stderr.splitlines()
-    assert "docker nsenter: copy the container's seccomp filter" in lines
+    assert "docker nsenter: install: copy the container's seccomp filter" in lines
     assert "docker nsenter: install: join the namespaces" in lines
     assert lines[-1] == "docker nsenter: read back: the kernel confirms all of it"
 
