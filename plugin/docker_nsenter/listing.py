@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = "docker-nsenter.list/1"
 CARD_SCHEMA = "docker-nsenter.card/1"
 OWN: dict[str, int] = {}
+EVERY_ID = [[0, 0, (1 << 32) - 1]]  # the map of the first user namespace
 NO_ROOT = "only root may read"
 # Where the engine says what the kernel only tells root
 MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
@@ -115,6 +116,8 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
         mode = getattr(container, MODES.get(name, ""), "")
         if mode.startswith("container:"):
             found[name]["joined"] = mode.partition(":")[2]
+    if target and inodes.get("user") is None:
+        found["user"]["of"] = "host" if facts.id_map(target, "uid_map") == EVERY_ID else "own"
     if target and None in inodes.values():
         notes.append(
             f"{NO_ROOT} which namespaces a process is in: the engine's word is shown (sudo shows the kernel's)"
@@ -144,7 +147,8 @@ def relate(found: "list[Row]") -> None:
     by_id = {row["id"]: row["name"] for row in found}
     members: dict[tuple[str, int], list[str]] = {}
     for row, name, space in _spaces(found):
-        space["joined"] = by_id.get(space["joined"], space["joined"][:12])
+        if space["joined"]:
+            space["joined"] = by_id.get(space["joined"], space["joined"][:12])
         if space["inode"] is not None and space["of"] != "host":
             members.setdefault((name, space["inode"]), []).append(row["name"])
     for row, name, space in _spaces(found):

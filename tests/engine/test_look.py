@@ -76,3 +76,11 @@ def test_without_root_the_list_says_what_cannot_be_read(run: Run, engine: dict[s
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
     assert "only root may read" in done.stdout.replace("\n", " ")
+    assert "host: cgroup user time" in done.stdout or "host: user time" in done.stdout
+
+
+def test_the_card_of_a_process_needs_no_engine(run: Run, nsenter: Call, pid_of: Any) -> None:
+    pid = pid_of(run("--network=host"))
+    card = json.loads(nsenter("--list", "--format", "json", f"pid:{pid}", check=True).stdout)
+    assert (card["namespaces"]["net"]["of"], card["namespaces"]["mnt"]["of"]) == ("host", "own")
+    assert card["bounding"] == capabilities.names(int(field(pid, "CapBnd"), 16))

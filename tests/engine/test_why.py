@@ -165,6 +165,8 @@ def test_the_command_is_the_same_as_without(run: Run, nsenter: Call) -> None:
     ):
         plain, watched = nsenter(name, *words, input="x\n"), nsenter("--why", name, *words, input="x\n")
         assert (watched.returncode, watched.stdout) == (plain.returncode, plain.stdout)
+    stopped = nsenter("--why", name, "sh", "-c", "sleep 0.2 & kill -STOP $!; kill -CONT $!; wait; echo went on")
+    assert stopped.stdout == "went on\n"
     background = nsenter("--why", name, "sh", "-c", "sleep 300 >/dev/null 2>&1 & echo started")
     assert background.stdout == "started\n"
 
