@@ -1,6 +1,7 @@
 """Say what went wrong as a person needs it: one sentence, one hint, one exit status."""
 
 import os
+import sys
 
 
 class Problem(Exception):
@@ -44,9 +45,16 @@ def _quoted(word: str) -> str:
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
 
+def instead(wrong: str, right: str) -> str:
+    """Write the line that was typed with another word in the place of a wrong one."""
+    words = sys.argv[1:]
+    if "nsenter" not in words or wrong not in words:
+        return shell_line(["docker", "nsenter", right])
+    at = words.index(wrong, words.index("nsenter"))
+    return shell_line(["docker", *words[:at], right, *words[at + 1 :]])
+
+
 def as_root() -> str:
     """Write the line that was typed, for root."""
-    import sys
-
     words = sys.argv[1:] if "nsenter" in sys.argv[1:] else ["nsenter", *sys.argv[1:]]
     return shell_line(["sudo", "docker", *words])

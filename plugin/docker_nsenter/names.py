@@ -3,7 +3,7 @@
 All from one list of the engine's, asked for only after it said that there is no such container.
 """
 
-from .errors import Problem
+from .errors import Problem, instead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,5 +80,6 @@ def _none(name: str, rows: "list[Row]") -> Problem:
     from difflib import get_close_matches
 
     near = get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else "docker ps shows the running ones"
-    return Problem(f"no such container: {name}", hint)
+    if not near:
+        return Problem(f"no such container: {name}", "docker ps")
+    return Problem(f"no such container: {name}; did you mean {near[0]}?", instead(name, near[0]))

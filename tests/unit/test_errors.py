@@ -184,8 +184,8 @@ RAISED: list[Row] = [
         "docker exec web works with every runtime",
         lambda: state(runtime="runsc", **RUNNING),
     ),
-    ("no such container: wbe", "did you mean web?", lambda: names.choose("wbe", [ROW])),
-    ("no such container: xyz", "docker ps shows the running ones", lambda: names.choose("xyz", [])),
+    ("no such container: wbe; did you mean web?", "docker nsenter web", lambda: names.choose("wbe", [ROW])),
+    ("no such container: xyz", "docker ps", lambda: names.choose("xyz", [])),
     (
         "no container of db is running (web: exited)",
         "docker start web",
@@ -397,6 +397,14 @@ def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch) -> None
         act()
     assert re.fullmatch(re.escape(sentence).replace(r"\{\}", ".+"), said(caught.value)[0])
     assert said(caught.value)[1] == hint
+
+
+def test_the_hint_is_the_whole_line_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["docker-nsenter", "-D", "nsenter", "-u", "my app", "wbe", "echo", "wbe"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(Problem) as caught:
+        names.choose("wbe", [ROW])
+    assert caught.value.hint == "docker -D nsenter -u 'my app' web echo wbe"
 
 
 def test_a_context_that_can_t_be_read(tmp_path: Path) -> None:

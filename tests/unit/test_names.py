@@ -39,7 +39,7 @@ def test_links_are_not_names() -> None:
     linked = {**row(1, "db"), "Names": ["/web/db", "/db"]}
     with pytest.raises(Problem) as caught:
         choose("dbb", [linked])
-    assert caught.value.hint == "did you mean db?"
+    assert caught.value.hint == "docker nsenter db"
 
 
 def test_candidates_that_labels_cannot_tell_apart_are_named_by_their_containers() -> None:
