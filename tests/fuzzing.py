@@ -4,10 +4,12 @@ Each target is a strategy and a function that takes one value of it; tests/unit/
 scripts/fuzz for as long as it is told. What was found stays below in FOUND.
 """
 
+import atexit
 import copy
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -264,6 +266,7 @@ users = st.one_of(
 )
 accounts = st.tuples(account_files, account_files, users, st.lists(users, max_size=2))
 ROOT = Path(tempfile.mkdtemp(prefix="nsenter-fuzz."))
+atexit.register(shutil.rmtree, ROOT)
 (ROOT / "etc").mkdir()
 ROOT_FD = os.open(ROOT, os.O_PATH | os.O_DIRECTORY)
 

@@ -74,7 +74,9 @@ def _links(path: str) -> "Iterator[str]":
     for _ in range(40):
         try:
             to = posix.readlink(path)
-        except OSError:  # EINVAL: the file itself
+        except OSError as problem:
+            if problem.errno != 22:  # EINVAL: no link, but the file itself
+                raise
             return
         path = to if to.startswith("/") else f"{path.rpartition('/')[0]}/{to}"
         yield path
