@@ -73,13 +73,9 @@ def test_files_are_read_and_written_through_pipes(run: Run, engine: Engine, tmp_
 
 def test_the_command_holds_no_file_of_the_hosts(run: Run, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    with (tmp_path / "secret").open() as secret, (tmp_path / "out").open("w") as sink:
-        words = ["docker", "nsenter", run(), "sh", "-c", "ls -l /proc/self/fd; cat <&9"]
-        os.dup2(secret.fileno(), 9, inheritable=True)
-        try:
-            subprocess.run(words, stdin=secret, stdout=sink, env=engine, timeout=60, close_fds=False, check=False)
-        finally:
-            os.close(9)
+    # the shell's own descriptor 9: this process's may be in use
+    line = 'exec 9<secret; exec docker nsenter "$0" sh -c "ls -l /proc/self/fd; cat <&9" <secret >out'
+    subprocess.run(["sh", "-c", line, run()], cwd=tmp_path, env=engine, timeout=60, check=False)
     shown = (tmp_path / "out").read_text()
     assert "secret" not in shown
     assert shown.count("pipe:") == 3, shown
