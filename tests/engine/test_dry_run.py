@@ -1,6 +1,7 @@
 """Each column of --dry-run says what the kernel then says: of docker exec, of an entry, of raw nsenter."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from docker_nsenter.enter import facts, limits, wire
 from docker_nsenter.enter.accept import accept
 from docker_nsenter.enter.target import parse_status
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, wait_until
 from .test_parity import CONTAINERS, PROFILE
 
 READ = (
@@ -125,6 +126,27 @@ def test_a_process_without_an_engine_has_no_column_of_docker_exec(run: Run, nsen
     columns = dry_run(nsenter, f"pid:{pid_of(run())}")["restrictions"]
     assert columns["docker_exec"] is None
     assert columns["you"]["seccomp_filters"] == 1
+
+
+def test_a_user_namespace_gives_raw_nsenter_every_capability_in_it(nsenter: Call, engine: dict[str, str]) -> None:
+    process = subprocess.Popen(["unshare", "-U", "-u", "sleep", "1000"])
+    try:
+        link = f"/proc/{process.pid}/ns/user"
+        wait_until(lambda: os.readlink(link) != os.readlink("/proc/self/ns/user"), "a namespace of its own")
+        wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", "sleep")
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{process.pid}/{name}").write_text("0 0 65536")
+        found = dry_run(nsenter, f"pid:{process.pid}")
+        words = ["sh", "-c", READ]
+        raw = reality(subprocess.check_output(["nsenter", "-a", "-t", str(process.pid), *words], text=True))
+        ours = reality(nsenter(f"pid:{process.pid}", *words, check=True).stdout)
+    finally:
+        process.kill()
+        process.wait()
+    assert sorted(name for name, space in found["namespaces"].items() if space["joined"]) == ["user", "uts"]
+    for column, real in (("nsenter", raw), ("you", ours)):
+        for name in ("effective", "permitted", "bounding", "inheritable", "ambient", "uid", "groups"):
+            assert found["restrictions"][column][name] == real[name], (column, name)
 
 
 def test_the_table_fits_80_columns_and_marks_what_goes_beyond(run: Run, nsenter: Call, engine: dict[str, str]) -> None:

@@ -2,8 +2,9 @@
 
 import posix
 
-from . import facts, lsm, namespaces, seccomp
+from . import capabilities, facts, lsm, namespaces, seccomp
 from .entry import Entry, resolve
+from .files import read
 from .refusal import Refusal
 from .target import pin
 from .verify import expected
@@ -12,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .accept import Plan
     from .facts import Facts
+
+
+UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace
 
 
 def survey(plan: "Plan") -> "Facts":
@@ -63,10 +67,16 @@ def _of_raw(entry: Entry) -> "Facts":
     found = facts.of_self()
     found["directory"] = posix.getcwd() if entry.target.namespace("mnt") == entry.own["mnt"] else "/"
     if entry.target.namespace("user") != entry.own["user"]:  # who joins one gets every capability in it, as its root
-        entry.joined = ["user"]
-        found.update(dict.fromkeys(("effective", "permitted"), found["bounding"]))
-        found["uid"], found["gid"], found["groups"] = entry.host_id(0, "uid_map"), entry.host_id(0, "gid_map"), []
+        everything = capabilities.names((2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1)
+        found.update(dict.fromkeys(("effective", "permitted", "bounding"), everything))
+        found["uid"], found["gid"], found["groups"] = _root_of(entry, "uid_map"), _root_of(entry, "gid_map"), []
     return found
+
+
+def _root_of(entry: Entry, name: str) -> int:
+    """Find the host's id of 0 in the process's user namespace."""
+    rows = facts.id_map(entry.target, name)
+    return next((outside for inside, outside, _ in rows if inside == 0), UNMAPPED)
 
 
 __all__ = ["Refusal", "survey"]
