@@ -1,10 +1,17 @@
 """--tools: a shell and programs where there are none, seen by one session, and nothing left of them."""
 
+import gzip
+import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pexpect
@@ -446,3 +453,75 @@ def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path
     assert os.access(place / "tools/cat", os.X_OK)
     assert [path.name for path in place.parent.iterdir()] == ["image"]
     assert place.parent.stat().st_mode & 0o777 == 0o700
+
+
+class Registry(BaseHTTPRequestHandler):
+    """A registry with one image of one layer, in the API's words (distribution-spec)."""
+
+    blobs: "dict[str, tuple[str, bytes]]" = {}
+
+    def do_GET(self) -> None:
+        kind, data = self.blobs.get(self.path.rpartition("/")[2], ("application/json", b"{}"))
+        known = self.path == "/v2/" or self.path.rpartition("/")[2] in self.blobs
+        self.send_response(200 if known else 404)
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": len(data),
+            "Docker-Content-Digest": digest(data),
+        }.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """Serve an image with a busybox as its sh, on the loopback, where docker takes a registry without TLS."""
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
+        tar.add("/bin/busybox", "bin/sh")
+    layer, machine = gzip.compress(memory.getvalue()), {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    rootfs = {"type": "layers", "diff_ids": [digest(memory.getvalue())]}
+    config = json.dumps({"os": "linux", "architecture": machine, "config": {}, "rootfs": rootfs}).encode()
+    base = "application/vnd.docker"
+    parts = ((f"{base}.container.image.v1+json", config), (f"{base}.image.rootfs.diff.tar.gzip", layer))
+    described = [{"mediaType": kind, "size": len(data), "digest": digest(data)} for kind, data in parts]
+    kind = f"{base}.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": kind, "config": described[0], "layers": described[1:]}
+    ).encode()
+    Registry.blobs = {digest(data): (each, data) for each, data in (*parts, (kind, manifest))}
+    Registry.blobs["latest"] = (kind, manifest)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}/tools"
+    server.shutdown()
+
+
+def test_an_image_that_is_absent_is_pulled_once_and_shown(
+    empty: Callable[..., str], docker: Call, nsenter: Call, registry: str
+) -> None:
+    name = empty()
+    words = ["nsenter", "--tools", registry, name, "sh", "-c", "echo pulled; cat /proc/1/comm"]
+    try:
+        screen = pexpect.spawn("docker", words, env=docker_environment(docker), encoding="utf-8", timeout=60)
+        screen.expect(f"pulling {registry}: ")
+        screen.expect("pulled\r\nbusybox")
+        screen.expect(pexpect.EOF)
+        again = nsenter("--tools", registry, name, "sh", "-c", "echo there")
+        assert (again.stdout, again.stderr) == ("there\n", "")
+        missing = nsenter("--tools", f"{registry}:none", name, "sh")
+        assert missing.returncode == 125
+        assert "--tools host needs no image" in missing.stderr
+    finally:
+        docker("rmi", "-f", registry, check=False)

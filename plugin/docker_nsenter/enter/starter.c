@@ -147,22 +147,23 @@ static int variable(const char *entry, const char *setting) {
     }
 }
 
-/* The loader's own directories are the container's: let it find nothing there. Note whether it knows --argv0 (glibc 2.33). */
-static int forget_directories(char *at, char *end) {
-    int knows = 0;
-    for (; at + 8 < end; at++) {
-        if (at[0] == '/' && (begins(at, "/lib") || begins(at, "/etc/ld")))
-            at[1] = '-';
-        else if (at[0] == '-' && begins(at, "--argv0"))
-            knows = 1;
-    }
-    return knows;
-}
-
 struct loader {
     word base, entry, headers, count;
-    int knows_argv0;
+    int knows_argv0, forgot;
 };
+
+/* The loader's own directories are the container's: let it find nothing there. Note whether it knows --argv0, as
+ * glibc does since 2.33 and musl since 1.1.21. */
+static void forget_directories(struct loader *found, char *at, char *end) {
+    for (; at + 8 < end; at++) {
+        int folder = at[0] == '/' && begins(at, "/lib") && (at[4] == '/' || at[4] == ':' || at[4] == '6' || at[4] == '3');
+        if (folder || (at[0] == '/' && begins(at, "/etc/ld"))) {
+            at[1] = '-';
+            found->forgot = 1;
+        } else if (at[0] == 'a' && begins(at, "argv0"))
+            found->knows_argv0 = 1;
+    }
+}
 
 /* Map the loader as the kernel does (fs/binfmt_elf.c). */
 static struct loader map_loader(const char *path, const char *name, word page) {
@@ -198,9 +199,19 @@ static struct loader map_loader(const char *path, const char *name, word page) {
             if (end > whole)
                 CALL(mmap, whole, end - whole, PROT_READ | PROT_WRITE, PRIVATE | FIXED | ANONYMOUS, -1, 0);
         } else if (!code) {
-            found.knows_argv0 |= forget_directories((char *)begin, (char *)filled);
+            forget_directories(&found, (char *)begin, (char *)filled);
             CALL(mprotect, begin, filled - begin, PROT_READ, 0, 0, 0);
         }
+    }
+    /* Some linkers put the texts between the instructions, as on arm64 */
+    for (Elf64_Phdr *each = part; each < last && !found.forgot; each++) {
+        word begin = (found.base + each->p_vaddr) & -page, end = found.base + each->p_vaddr + each->p_filesz;
+        if (each->p_type != PT_LOAD || !(each->p_flags & PF_X) ||
+            CALL(mprotect, begin, end - begin, PROT_READ | PROT_WRITE, 0, 0, 0) < 0)
+            continue;
+        forget_directories(&found, (char *)begin, (char *)end);
+        if (CALL(mprotect, begin, end - begin, PROT_READ | PROT_EXEC, 0, 0, 0) < 0)
+            fail("its loader cannot be mapped", name);
     }
     CALL(close, fd, 0, 0, 0, 0, 0);
     found.entry = found.base + file->e_entry;
