@@ -69,7 +69,7 @@ def enters_surely(argv: list[str]) -> bool:
             return False
         at += 1 if equals else DOCKERS[name]
     words = argv[at:]
-    if words[:1] != ["nsenter"] or len(words) == 1 or posix.geteuid() != 0:
+    if words[:1] != ["nsenter"] or len(words) == 1 or posix.geteuid() != 0 or sys.platform != "linux":
         return False
     return not NO_ENTRY & set(words) and HANDED_OVER not in posix.environ
 

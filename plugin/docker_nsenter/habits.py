@@ -14,6 +14,7 @@ LIMIT = 0.6  # how much of a word must be right for a guess
 STRANGERS: "dict[str, tuple[bool, str, str]]" = {
     "-v": (True, "a running container can't be given mounts", ""),
     "--volume": (True, "a running container can't be given mounts", ""),
+    "--volumes-from": (True, "a running container can't be given mounts", ""),
     "--publish": (True, "a running container can't be given ports", ""),
     "--expose": (True, "a running container can't be given ports", ""),
     "--name": (False, "the container is named without an option", "{0}"),
@@ -21,6 +22,8 @@ STRANGERS: "dict[str, tuple[bool, str, str]]" = {
     "--container": (False, "the container is named without an option", "{0}"),
     "--rm": (False, "there is no --rm: an entry leaves nothing behind", "{0}"),
     "--no-fork": (False, "there is no --no-fork: the command is always a process of its own", "{0}"),
+    "--fork": (False, "there is no --fork: the command is always a process of its own", "{0}"),
+    "-f": (False, "there is no -f: the command is always a process of its own", "{0}"),
     "-F": (False, "there is no -F: the command is always a process of its own", "{0}"),
     "--entrypoint": (True, "the command stands behind the container", "{0} {1}"),
     "-c": (True, "the command stands behind the container", "{0} sh -c {1}"),
@@ -194,6 +197,7 @@ def nearest(word: str, choices: list[str]) -> str:
     plain = {each.replace("-", ""): each for each in reversed(choices)}
     if word.replace("-", "") in plain:
         return plain[word.replace("-", "")]
-    near = get_close_matches(word, choices, 1, LIMIT)
+    bare = {each.lstrip("-"): each for each in reversed(choices)}  # the dashes would make all of them alike
+    near = [bare[each] for each in get_close_matches(word.lstrip("-"), bare, 1, LIMIT)]
     starting = [each for each in choices if each.startswith(word) and len(word) > 4]
     return starting[0] if starting else near[0] if near else ""

@@ -431,6 +431,26 @@ def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("nsenter --help", 0, "Usage:  docker nsenter"),
+        ("install --help", 0, "Usage:  docker-nsenter install"),
+        ("__complete nsenter --cap-a", 0, "--cap-add\tAdd a capability"),
+        ("nsenter web", 125, "docker nsenter: entering needs the engine's own Linux machine"),
+        ("nsenter --list", 125, "docker nsenter: entering needs the engine's own Linux machine"),
+    ],
+)
+def test_elsewhere_the_plugin_says_what_it_can_do(line: str, status: int, said: str) -> None:
+    start = f"import sys; sys.platform = 'darwin'; sys.path.insert(0, {str(PLUGIN.parent)!r}); "
+    code = start + "from docker_nsenter.__main__ import main; main()"
+    words = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", code, *line.split()]
+    env = {"PATH": os.environ["PATH"], "DOCKER_NSENTER_TIMEOUT": "30"}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == status
+    assert (done.stdout + done.stderr).startswith(said)
+
+
+@pytest.mark.parametrize(
     ("error", "sentence"),
     [
         ("MemoryError()", "out of memory"),

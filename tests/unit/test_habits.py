@@ -84,7 +84,7 @@ def test_the_version_is_dockers_to_say(line: str) -> None:
     assert refused(line).hint == "docker info"
 
 
-@pytest.mark.parametrize("line", ["-l web", "--xyzzy web", "-x web"])
+@pytest.mark.parametrize("line", ["-l web", "--xyzzy web", "-x web", "--bogus web"])
 def test_what_is_near_to_nothing_is_shown_the_help(line: str) -> None:
     assert refused(line).hint == "docker nsenter --help"
 
