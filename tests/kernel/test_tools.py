@@ -61,6 +61,12 @@ def test_an_occupied_place_is_passed_over(unshared: Callable[..., int]) -> None:
     assert ":/mnt/usr/sbin" in done.stdout, done.stderr
 
 
+def test_a_process_with_the_hosts_files_needs_no_tools(unshared: Callable[..., int]) -> None:
+    done = run_plan(with_tools(unshared("--uts"), "echo", "ran"))
+    assert done.returncode == 125
+    assert "the process has this machine's own files, and with them its programs" in done.stderr
+
+
 @pytest.mark.parametrize(
     "tools",
     [

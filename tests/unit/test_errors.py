@@ -343,6 +343,7 @@ HELD = {
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
     "--tools goes with the container's files; without them this machine's programs are there already": "engine/test_tools.py::",
     "the tools cannot be shown: mount: {}": "kernel/test_tools.py::",
+    "--tools: the process has this machine's own files, and with them its programs": "kernel/test_tools.py::",
     "--tools is empty": "engine/test_tools.py::",
     "--tools {}: this is no static program, it needs a loader or an interpreter": "engine/test_tools.py::",
     "--tools {}: the directory holds no root with programs (bin, usr/bin, …)": "engine/test_tools.py::",

@@ -78,6 +78,8 @@ def _choose_place(entry: Entry) -> None:
     planned = entry.plan["tools"]
     if planned is None:
         return
+    if "mnt" not in entry.joined:
+        raise Refusal("--tools: the process has this machine's own files, and with them its programs")
     from .tools import Tools
 
     root = entry.target.root()
