@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,6 +84,40 @@ def reported(word: str, rest: str, **planned: Any) -> None:
     settings = {"command": [], "shell": None, "tools": None, "target": {"name": "web"}, "namespaces": [], **planned}
     watcher.entry = entry(plan=settings, tools=None)
     raise watcher._failure(word, rest)
+
+
+def cancelled() -> None:
+    """Wait for an entry whose docker has gone."""
+    watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    ours, dockers = socket.socketpair()
+    ours.setblocking(False)
+    dockers.close()
+    reader, writer = os.pipe()
+    watcher.socket = ours.fileno()
+    try:
+        list(watcher._words(SimpleNamespace(words=reader), time.monotonic() + 60))  # type: ignore[arg-type]
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def ended_from_outside() -> None:
+    """Hear nothing from an installer that somebody killed."""
+    watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    watcher.pid = 0
+    installer = subprocess.Popen(["sleep", "1000"])
+    installer.kill()
+    watcher._executed(installer.pid)
+
+
+def not_pulled() -> None:
+    """Ask an engine for an image that it can't get."""
+    from docker_nsenter import sdk
+
+    def missing(_: str) -> None:
+        raise sdk.ImageNotFound("no such image")
+
+    images.provide(SimpleNamespace(inspect_image=missing, pull=lambda *_, **__: [{"error": "no route"}]), "my/python")
 
 
 def lacking() -> None:
@@ -250,6 +285,13 @@ RAISED: list[Row] = [
     ),
     ("cannot add SYS_PTRACE: this process does not hold it itself", "", lacking),
     ("the process that enters reported something that cannot be", "", lambda: reported("?", "")),
+    ("cancelled", "", cancelled),
+    (
+        "the entry was ended from outside (signal 9) before the command could start",
+        "",
+        ended_from_outside,
+    ),
+    ("the helper's image my/python can't be pulled: no route", "--helper-image names one that can", not_pulled),
     ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 0 13 write")),
     (
         "cannot run a shell: the container has none (no bash, ash or sh)",
@@ -349,6 +391,7 @@ HELD = {
     "--tools {}: the directory holds no root with programs (bin, usr/bin, …)": "engine/test_tools.py::",
     "cannot make the container's seccomp filter without root: {}": "engine/test_rootless.py::",
     "cannot change to the working directory {}: {}": "engine/test_attacks_leaks.py::",
+    "the container has no genuine /proc to show": "engine/test_attacks_files.py::",
 }
 # Races, kernels and engines that these are not: worded in the source, and not yet provoked by a test
 UNPROVOKED = {
@@ -366,15 +409,11 @@ UNPROVOKED = {
     "--tools {}: this engine keeps images as no helper can show them",
     "--tools {}: the engine's machine does not have this machine's files",
     "the helper ended without a word{}",
-    "the helper's image {} can't be pulled: {}",
     "the helper of image {} did not start: {}",
     "cannot read the process: {}: {}",
     "the container ended while it was being entered",
     "process {} ended before it could be entered",
-    "the entry was ended from outside ({}) before the command could start",
-    "cancelled",
     "the working directory lies outside the container",
-    "the container has no genuine /proc to show",
     "this container could write the host's files through the process that enters; keeping them read-only needs Linux 5.12",
     "the kernel does not confirm that the host's files are sheltered",
     "the engine does not answer, and {} means several running containers: {}",
