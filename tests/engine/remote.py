@@ -123,6 +123,7 @@ class Remote:
         shutil.copy(self.place / "user.pub", self.place / "authorized")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = int(probe.getsockname()[1])
+        locked = Path("/etc/shadow").read_text().startswith("root:!")
         settings = {
             "Port": port,
             "ListenAddress": "127.0.0.1",
@@ -130,7 +131,7 @@ class Remote:
             "AuthorizedKeysFile": self.place / "authorized",
             "PidFile": "none",
             "StrictModes": "no",
-            "UsePAM": "no",
+            "UsePAM": "yes" if locked else "no",  # by itself sshd lets no locked account in, not even by key
             "PermitRootLogin": "yes",
             "PasswordAuthentication": "no",
             "SetEnv": f"DOCKER_HOST={self.engine['DOCKER_HOST']} PATH={os.environ['PATH']}",
