@@ -209,8 +209,8 @@ def _owner(path: str) -> str:
         group = grp.getgrgid(os.stat(path).st_gid)
     except (OSError, KeyError):
         return ""
-    members = ", ".join(group.gr_mem) or "nobody"
-    return f": it is for root and group {group.gr_name} (in it: {members})"
+    members = f"in it: {', '.join(group.gr_mem)}" if group.gr_mem else "it is empty"
+    return f": it is for root and group {group.gr_name} ({members})"
 
 
 # --- every other endpoint: the docker SDK ------------------------------------------------------------------------
