@@ -147,9 +147,11 @@ def test_without_a_command_it_is_the_users_shell(run: Run, nsenter: Call) -> Non
 
 
 def test_a_container_without_a_shell_says_so(run: Run, nsenter: Call) -> None:
-    done = nsenter(run(image=EMPTY, command=("/busybox", "sleep", "1000")))
+    name = run(image=EMPTY, command=("/busybox", "sleep", "1000"))
+    done = nsenter(name)
     assert done.returncode == 127
-    assert done.stderr == "docker nsenter: cannot run a shell: the container has none (no bash, ash or sh)\n"
+    sentence = "docker nsenter: cannot run a shell: the container has none (no bash, ash or sh)"
+    assert done.stderr == f"{sentence}\nhint: docker nsenter --tools host {name}\n"
 
 
 def test_a_container_of_one_file_is_entered(run: Run, nsenter: Call) -> None:
