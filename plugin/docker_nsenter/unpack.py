@@ -30,6 +30,8 @@ def unpack(chunks: "Iterator[bytes]", place: str, name: str) -> None:
                 spool.write(chunk)
             spool.seek(0)
             _unpack_confined(spool.fileno(), partial, name)
+        # As the engine does, whatever the image says of its root: every user shall see the tools
+        os.chmod(partial, 0o755)  # noqa: S103
         if not os.path.isdir(place):
             os.rename(partial, place)
     finally:

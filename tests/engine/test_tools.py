@@ -453,6 +453,7 @@ def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path
     assert os.access(place / "tools/cat", os.X_OK)
     assert [path.name for path in place.parent.iterdir()] == ["image"]
     assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert place.stat().st_mode & 0o777 == 0o755
 
 
 class Registry(BaseHTTPRequestHandler):
