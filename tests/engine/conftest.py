@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker_nsenter.install import loader
@@ -59,12 +61,17 @@ def raw(pid_of: Callable[[str], int]) -> Raw:
 
 
 def run_words(*words: str, seconds: float = 60, **options: object) -> Done:
-    """Run a program; one that does not end in time gets the status 124."""
-    settings: dict[str, object] = {"capture_output": True, "text": True, "errors": "replace", **options}
+    """Run a program; one that does not end in time is killed with all that it started and gets the status 124."""
+    settings: dict[str, Any] = {"text": True, "errors": "replace", "start_new_session": True, **options}
+    pipes = {name: subprocess.PIPE for name in ("stdout", "stderr") if name not in options}
+    process = subprocess.Popen(words, **{**pipes, **settings})
     try:
-        return subprocess.run(words, check=False, timeout=seconds, **settings)  # type: ignore[call-overload,no-any-return]
+        output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         return subprocess.CompletedProcess(words, 124, "", "")
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
 
 @pytest.fixture

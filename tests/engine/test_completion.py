@@ -133,9 +133,11 @@ def shell(patient: Engine) -> Iterator[Shell]:
             command[0], command[1:], env=patient, timeout=60, encoding="utf-8", dimensions=(40, 200), echo=False
         )
         started.append(child)
-        child.sendline(f"{setup}; expr 1000 + 1")
-        child.expect("1001")
-        return child
+        for _ in range(10):  # fish throws away what was typed before it is ready
+            child.sendline(f"{setup}; expr 1000 + 1")
+            if child.expect(["1001", pexpect.TIMEOUT], timeout=6) == 0:
+                return child
+        raise AssertionError(f"{name} does not answer: {child.before}")
 
     yield start
     for child in started:
