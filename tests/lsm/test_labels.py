@@ -5,11 +5,12 @@ One reading a container, for these machines are often emulated and slow.
 """
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Run
+from ..conftest import Call, Done, Run
 
 READ = """
 cat /proc/self/attr/current 2>&1; echo
@@ -87,14 +88,48 @@ def test_looking_at_the_network_alone_keeps_the_callers_label(run: Run, nsenter:
 
 @pytest.mark.timeout(300)
 def test_what_the_label_denies_stays_denied(run: Run, nsenter: Call, docker: Call, module: str) -> None:
-    """docker-default denies mounting, whatever the capabilities say."""
-    if module == "selinux":
-        enforcing = subprocess.run(["getenforce"], capture_output=True, text=True, check=True).stdout.strip()
-        if enforcing != "Enforcing":
-            return  # a permissive policy denies nothing: the labels above are all there is to see
+    """docker-default denies mounting, whatever the capabilities say. A permissive SELinux denies nothing."""
     name = run("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined")
-    mount = ("mount", "-t", "tmpfs", "none", "/mnt")
-    assert nsenter(name, *mount, timeout=120).returncode == docker("exec", name, *mount, check=False).returncode != 0
+    mount = ("mount", "-t", "tmpfs", "none", "/tmp")
+    denied = docker("exec", name, *mount, check=False).returncode != 0
+    assert denied == (module == "apparmor")
+    assert (nsenter(name, *mount, timeout=120).returncode != 0) == denied
+
+
+@pytest.fixture
+def enforcing(module: str) -> Iterator[None]:
+    """Let SELinux deny what its policy does not allow."""
+    if module == "selinux":
+        subprocess.run(["setenforce", "1"], check=True)
+    yield
+    if module == "selinux":
+        subprocess.run(["setenforce", "0"], check=True)
+
+
+ADMIN = ("runcon", "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023", "sh", "-c")
+
+
+@pytest.mark.timeout(300)
+def test_an_entry_that_selinux_would_cripple_is_refused(
+    run: Run, engine: dict[str, str], module: str, enforcing: None
+) -> None:
+    """container_t may not use the pipes of an administrator: what the command says would be lost."""
+    if module == "apparmor":
+        return  # it labels no pipes
+    name = run()
+    refused = call(engine, f"docker nsenter {name} echo ran")
+    assert (refused.returncode, refused.stdout) == (125, "")
+    assert "SELinux does not let" in refused.stderr
+    own = call(engine, f"docker nsenter --security-opt label=disable {name} echo ran")
+    assert (own.returncode, own.stdout) == (0, "ran\n"), own.stderr
+    # the terminal is one of the container's own
+    shown = call(engine, f"script -qec 'docker nsenter {name} cat /proc/self/attr/current' /dev/null")
+    assert "container_t" in shown.stdout, shown
+
+
+def call(engine: dict[str, str], line: str) -> Done:
+    """Run a line as an administrator in SELinux's sense."""
+    return subprocess.run([*ADMIN, line], env=engine, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.mark.timeout(300)

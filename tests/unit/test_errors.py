@@ -371,6 +371,7 @@ HELD = {
     "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
     "cannot carry the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
     "the container is paused: nothing in it can run": "engine/test_lookup.py::test_a_paused_one_says_so_and_nothing_hangs",
+    "SELinux does not let {} {} {} {}, which this entry needs": "lsm/test_labels.py::test_an_entry_that_selinux_would_cripple_is_refused",
     "the container is paused, and its seccomp filter can only be copied while it runs": "kernel/test_frozen.py::",
     "the container has its own user namespace; entering its files without that would give more than it has": (
         "engine/test_userns.py::test_its_files_without_its_user_namespace_are_refused"

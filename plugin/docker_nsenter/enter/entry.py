@@ -98,6 +98,7 @@ def resolve(entry: Entry) -> None:
         wanted = target.status["NoNewPrivs"] == [1]
     entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
     entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
+    lsm.permitted(entry.label, tty=plan["tty"])
     if plan["limits"]:
         may_raise = entry.hosts_root and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)
