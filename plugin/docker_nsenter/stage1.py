@@ -34,6 +34,7 @@ def _send_plan(writer: int) -> int:
         local.send(plan_of(sys.argv[1:]), writer)
     except Elsewhere:
         local.hand_over(writer)
+    os.close(writer)
     return 0
 
 

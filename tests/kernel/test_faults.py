@@ -83,9 +83,7 @@ def occurrences(trace: str) -> dict[str, set[int]]:
         pid, name, rest = match.groups()
         counts[pid, name] += 1
         if name == "write" and re.match(r'\d+, "g", 1', rest):
-            counts[pid, "go"] += 1
-            if counts[pid, "go"] == 2:
-                break  # the command may execute: what comes later can't stop it
+            break  # the command may execute: what comes later can't stop it
         if name == "prctl" and rest.startswith("PR_SET_DUMPABLE") and pid not in ours:
             ours.append(pid)
         # the first of those in MOST are the interpreter's start, in another process

@@ -40,7 +40,8 @@ def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = 
             origin.check()
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
-        failed = _planned(planner)
+        # Who has sent a whole Plan need not be waited for: its end takes a millisecond
+        failed = 0 if text.endswith(b"}") else _planned(planner)
         if text.startswith(b"\0") and not failed:
             execute_instead(text)
         status = failed or enter(text, socket, home, files)

@@ -61,6 +61,7 @@ NUMBER = {
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}.get(MACHINE, 0)
 
 CLONE_NEWTIME = 0x00000080
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -199,6 +200,10 @@ def brk(addr: int) -> int:
 
 def capset(data: bytearray) -> int:
     return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
+
+
+def clone(flags: int) -> int:
+    return _call("clone", flags)
 
 
 def clone3(args: bytearray) -> int:

@@ -336,9 +336,6 @@ COMMAND: "tuple[Step, ...]" = (
     ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
     ("begin a session", _own_session),
     ("take on the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
-)
-# When the installer is gone: the death signal is that of the parent of the moment
-LAST: "tuple[Step, ...]" = (
-    ("end with the plugin", _die_together),
+    ("end with the plugin", _die_together),  # after the last change of ids, which clears it
     ("install the container's seccomp filter", _install_late),
 )

@@ -75,32 +75,37 @@ class Supervisor:
         installer, inside = start(self.entry, channels)
         channels.close_inner()
         deadline = monotonic() + START_TIMEOUT
+        ready = False
         try:
             for word, rest in self._words(channels, deadline):
-                if word == "P" and installer and _number(rest) > 0:
-                    self._adopt(installer, _number(rest), inside=inside)
-                    installer = 0
-                    channels.go()
-                elif word == "N" and installer:
+                if word == "P" and not self.pid and _number(rest) > 0:
+                    self._adopt(_number(rest), inside=inside)
+                elif word == "N" and not self.pid:
                     say("the container's filter asks its supervisor about some calls, which fail here (ENOSYS)")
-                elif word == "R" and self.pid and not self._released:
-                    self._released = True
-                    if self.entry.limits:
-                        self.entry.limits.score(self.pid)
-                    check(self.entry, self.pid)
-                    if self.entry.plan["debug"]:
-                        self._say_done()
-                    if self.observer:
-                        self.observer.attach(self.pid)
-                    channels.go()
+                elif word == "R" and not ready:
+                    ready = True
                 else:
                     raise self._failure(word, rest)
+                if ready and self.pid and not self._released:
+                    self._release(channels)
             self._executed(installer)
         except (Refusal, OSError):
             for pid in (installer, self.pid):
                 if pid:
                     _kill(pid)
             raise
+
+    def _release(self, channels: Channels) -> None:
+        """Read back, and let the command's process execute."""
+        self._released = True
+        if self.entry.limits:
+            self.entry.limits.score(self.pid)
+        check(self.entry, self.pid)
+        if self.entry.plan["debug"]:
+            self._say_done()
+        if self.observer:
+            self.observer.attach(self.pid)
+        channels.go()
 
     def _say_done(self) -> None:
         """Name the steps that the children took: with -D, once the kernel has confirmed them."""
@@ -172,9 +177,8 @@ class Supervisor:
         words = " ".join(plan["command"]) if plain else name
         return f"docker nsenter --tools host {plan['target']['name']} {words}"
 
-    def _adopt(self, installer: int, pid: int, *, inside: bool) -> None:
-        """Take over the command's process when the installer has ended, and put it into its v2 cgroup if need be."""
-        posix.waitpid(installer, 0)
+    def _adopt(self, pid: int, *, inside: bool) -> None:
+        """Take over the command's process, and put it into its v2 cgroup if need be."""
         posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # ECHILD unless it is ours
         self.pid = pid
         cgroups = self.entry.cgroups
