@@ -2,6 +2,10 @@
 
 import posix
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 LIMIT = 16 << 20
 
 
@@ -10,6 +14,20 @@ def read(path: "str | bytes", *, at: "int | None" = None, limit: int = LIMIT) ->
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)
     try:
         return read_all(fd, limit)
+    finally:
+        posix.close(fd)
+
+
+def lines(path: "str | bytes", *, at: "int | None" = None) -> "Iterator[bytes]":
+    """Yield a file's lines, reading no more of it than is asked for."""
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)
+    try:
+        rest = b""
+        while chunk := posix.read(fd, 8192):
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
     finally:
         posix.close(fd)
 

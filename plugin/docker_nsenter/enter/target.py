@@ -4,7 +4,7 @@ import posix
 
 from . import kernel
 from .belonging import belongs
-from .files import read
+from .files import lines, read
 from .refusal import Refusal
 
 # /proc/PID/status: the fields that the entered command must share, and how they are written
@@ -74,7 +74,7 @@ class Target:
         """Tell whether it is this container's; being in our own mount namespace rules a process out."""
         if self.namespace("mnt") == posix.readlink("/proc/self/ns/mnt"):
             return False
-        return belongs(container, self.read("mountinfo"), self.read("cgroup"))
+        return belongs(container, lines("mountinfo", at=self.proc), self.read("cgroup"))
 
 
 def pin(pid: int, container: str) -> Target:

@@ -56,7 +56,7 @@ def is_here(container: "Container") -> bool:
             open(f"/proc/{container.pid}/mountinfo", "rb") as mounts,
             open(f"/proc/{container.pid}/cgroup", "rb") as own,
         ):
-            return belongs(container.id, mounts.read(), own.read())
+            return belongs(container.id, mounts, own.read())
     except OSError as problem:
         if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: no such process; EACCES; EINVAL: a zombie
             return False
