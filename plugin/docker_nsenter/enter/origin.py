@@ -44,19 +44,23 @@ def _files() -> "Iterator[str]":
     for name in (program, *_links(program)):
         yield name
         directories.add(name.rpartition("/")[0])
+    bundled = False
     for module in tuple(sys.modules.values()):
         file: str | None = getattr(module, "__file__", None)
         if file:
-            yield file
             directories.add(file.rpartition("/")[0])
+        if hasattr(getattr(module, "__loader__", None), "table"):  # bundle.py's: not this file was run
+            bundled = True
+        elif file:
+            yield file
     for directory in directories:
-        yield from _compiled(f"{directory}/__pycache__")
+        yield from _compiled(f"{directory}/__pycache__", ".bundle" if bundled else "")
         opened = posix.open(directory or "/", posix.O_PATH | posix.O_CLOEXEC)
         yield posix.readlink(f"/proc/self/fd/{opened}")
         posix.close(opened)
 
 
-def _compiled(directory: str) -> "Iterator[str]":
+def _compiled(directory: str, ending: str) -> "Iterator[str]":
     """Yield the compiled files of the package, which are what is really run, and their directory."""
     if PACKAGE not in directory:
         return
@@ -65,8 +69,7 @@ def _compiled(directory: str) -> "Iterator[str]":
     except FileNotFoundError:
         return
     yield directory
-    for name in names:
-        yield f"{directory}/{name}"
+    yield from (f"{directory}/{name}" for name in names if name.endswith(ending))
 
 
 def _links(path: str) -> "Iterator[str]":
