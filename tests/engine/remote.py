@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import select
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from ..conftest import wait_until
 from ..images import PYTHON, import_python
@@ -80,7 +83,7 @@ class Remote:
     def _serve(self, context: ssl.SSLContext, plain: socket.socket) -> None:
         """Carry one connection; each end passes the other's half-close on as far as TLS knows one."""
         try:
-            client = context.wrap_socket(plain, server_side=True)
+            client = Tls(context.wrap_socket(plain, server_side=True))
         except (OSError, ssl.SSLError):
             return
         engine = socket.socket(socket.AF_UNIX)
@@ -90,7 +93,7 @@ class Remote:
             thread.start()
         for thread in threads:
             thread.join()
-        client.close()
+        client.socket.close()
         engine.close()
 
     # --- ssh -------------------------------------------------------------------------------------------------------
@@ -155,13 +158,44 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
+class Tls:
+    """Let two threads use one TLS connection, one to read and one to write: OpenSSL itself crashes at that."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        """Take a connection that is only used through this."""
+        connection.setblocking(False)
+        self.socket = connection
+        self._lock = threading.Lock()
+
+    def recv(self, size: int) -> bytes:
+        return self._take_turns(self.socket.recv, size)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[self._take_turns(self.socket.send, data) :]
+
+    def end(self) -> None:
+        """Say that nothing more will come, and wait for the same."""
+        self._take_turns(self.socket.unwrap)
+
+    def _take_turns(self, call: Callable[..., Any], *arguments: object) -> Any:
+        while True:
+            try:
+                with self._lock:
+                    return call(*arguments)
+            except ssl.SSLWantReadError:
+                select.select([self.socket], [], [], 0.05)
+            except ssl.SSLWantWriteError:
+                select.select([], [self.socket], [], 0.05)
+
+
+def _copy(source: "socket.socket | Tls", sink: "socket.socket | Tls") -> None:
     """Copy until the end, and pass that on."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         while data := source.recv(65536):
             sink.sendall(data)
     with contextlib.suppress(OSError, ValueError):
-        if isinstance(sink, ssl.SSLSocket):
-            sink.unwrap()
+        if isinstance(sink, Tls):
+            sink.end()
         else:
             sink.shutdown(socket.SHUT_WR)
