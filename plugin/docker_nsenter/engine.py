@@ -239,7 +239,8 @@ def read_container(reply: object) -> Container:
     """Take what an entry needs out of the engine's answer; Problem when it is not what it should be."""
     found = Container()
     try:
-        assert isinstance(reply, dict)
+        if not isinstance(reply, dict):
+            raise TypeError
         state, config, host = reply["State"], reply["Config"], reply["HostConfig"]
         found.id, found.name = str(reply["Id"]), str(reply["Name"]).lstrip("/")
         found.pid = int(state["Pid"])
@@ -256,7 +257,7 @@ def read_container(reply: object) -> Container:
         found.tty = config.get("Tty") is True
         for attribute, source, key in FIELDS:
             setattr(found, attribute, str({"": reply, "config": config, "host": host}[source].get(key) or ""))
-    except (AssertionError, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise Problem("the engine's answer is not what a docker engine says of a container") from None
     if len(found.id) != 64 or found.id.strip("0123456789abcdef"):
         raise Problem("the engine's answer is not what a docker engine says of a container")

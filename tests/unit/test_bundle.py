@@ -40,10 +40,10 @@ def loaders(stage: str, module: str) -> str:
 def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str) -> None:
     found = python(copy, loaders(stage, module)).split()
     assert found
-    assert [word for word in found if not word.endswith("=Finder")] == []
+    assert [word for word in found if not word.endswith("=Loader")] == []
 
 
-def test_a_module_that_changed_since_is_read_from_its_source(copy: Path) -> None:
+def test_modules_whose_source_changed_since_are_read_from_their_sources(copy: Path) -> None:
     source = copy / "docker_nsenter/enter/refusal.py"
     source.write_text(source.read_text() + "\nCHANGED = 1\n")
     found = python(
@@ -53,7 +53,7 @@ def test_a_module_that_changed_since_is_read_from_its_source(copy: Path) -> None
     assert found.split()[-1] == "1"
 
 
-def test_a_module_touched_since_is_read_from_its_source(copy: Path) -> None:
+def test_modules_touched_since_are_read_from_their_sources(copy: Path) -> None:
     os.utime(copy / "docker_nsenter/enter/refusal.py", (1, 1))
     assert "docker_nsenter.enter.refusal=SourceFileLoader" in python(copy, loaders("enter", "routes.ahead")).split()
 
@@ -70,8 +70,22 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
         "bundle.load('plan'); from docker_nsenter import stage1; "
         "stage1.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
         "print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n != 'docker_nsenter.bundle'"
-        " and type(m.__loader__).__name__ != 'Finder'))"
+        " and type(m.__loader__).__name__ != 'Loader'))"
     )
     assert set(python(copy, code).split()) <= {
         f"docker_nsenter.enter.{name}" for name in ("target", "files", "refusal", "kernel")
     }
+
+
+def test_who_asks_where_something_goes_wrong_gets_line_numbers(copy: Path) -> None:
+    """-D shows a traceback, and a bundle has no lines."""
+    found = python(copy, "sys.argv.append('-D'); " + loaders("plan", "stage1")).split()
+    assert {word.rpartition("=")[2] for word in found} == {"SourceFileLoader"}
+
+
+def test_a_bundle_holds_nothing_that_only_readers_need(copy: Path) -> None:
+    code = (
+        "bundle.load('enter'); from docker_nsenter.enter import seal; made = seal.copy; "
+        "print((seal.__doc__, made.__doc__, made.__annotations__, made.__code__.co_linetable))"
+    )
+    assert python(copy, code).strip() == "(None, None, {}, b'')"

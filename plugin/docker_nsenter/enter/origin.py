@@ -49,7 +49,7 @@ def _files() -> "Iterator[str]":
         file: str | None = getattr(module, "__file__", None)
         if file:
             directories.add(file.rpartition("/")[0])
-        if hasattr(getattr(module, "__loader__", None), "table"):  # bundle.py's: not this file was run
+        if hasattr(getattr(module, "__loader__", None), "bundled"):  # bundle.py's: not this file was run
             bundled = True
         elif file:
             yield file
