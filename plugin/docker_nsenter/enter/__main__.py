@@ -2,7 +2,6 @@
 
 import posix
 import sys
-from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from . import kernel, origin, seal, shelter, stdio, wire
 from .accept import accept
@@ -36,13 +35,12 @@ def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = 
     status = 125
     try:
         _protect()
-        if files == "/":  # who may start a helper is root of the engine's machine by that already
-            origin.check()
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         failed = 0 if text.endswith(b"}") else _planned(planner)
         if text.startswith(b"\0") and not failed:
+            origin.check()
             execute_instead(text)
         status = failed or enter(text, socket, home, files)
     except Refusal as refusal:
@@ -87,13 +85,14 @@ def connect(name: str) -> int:
         return kernel.pidfd_open(posix.getppid())
     if name.startswith("fd:"):
         return int(name[3:])
-    connection = socket(AF_UNIX, SOCK_STREAM)
+    path = "\0" + name[1:] if name.startswith("@") else name + "\0"
+    connection = kernel.socket(kernel.AF_UNIX, kernel.SOCK_STREAM | kernel.SOCK_CLOEXEC, 0)
     try:
-        connection.connect("\0" + name[1:] if name.startswith("@") else name)
+        kernel.connect(connection, kernel.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode("utf-8", "surrogateescape"))
     except OSError:
-        connection.close()
+        posix.close(connection)
         return -1
-    return connection.detach()
+    return connection
 
 
 def _unexpected(kind: type, value: object, trace: object) -> None:

@@ -6,7 +6,7 @@ it takes a PID only from the installer, and only if the kernel says that this pr
 """
 
 import posix
-from _signal import SIG_DFL, SIG_SETMASK, SIGKILL, SIGSTOP, pthread_sigmask, signal, valid_signals
+from _signal import SIG_DFL, SIG_SETMASK, getsignal, pthread_sigmask, signal, valid_signals
 from select import poll
 
 from . import command, kernel, seccomp
@@ -163,6 +163,6 @@ def _command(entry: Entry, channels: Channels) -> None:
 def _default_signals() -> None:
     """Give the command the signals that docker gives: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
     for number in valid_signals():
-        if number not in (SIGKILL, SIGSTOP):
+        if getsignal(number) != SIG_DFL:
             signal(number, SIG_DFL)
     pthread_sigmask(SIG_SETMASK, [])

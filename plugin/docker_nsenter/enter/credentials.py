@@ -6,7 +6,7 @@ and thus hostile: regular files only, one MiB at most, links followed inside its
 """
 
 import posix
-import stat
+from _stat import S_ISREG
 
 from . import kernel
 from .files import read_all
@@ -37,7 +37,7 @@ def read_inside(root: int, path: bytes) -> bytes:
         probe = kernel.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)
         try:
             found = posix.fstat(probe)
-            if not stat.S_ISREG(found.st_mode) or not found.st_size:  # /proc/kmsg is regular, of size 0, and blocks
+            if not S_ISREG(found.st_mode) or not found.st_size:  # /proc/kmsg is regular, of size 0, and blocks
                 return b""
             fd = posix.open(f"/proc/self/fd/{probe}", flags)
         finally:

@@ -32,6 +32,7 @@ NUMBER = {
         "clone": (56, 220),
         "clone3": (435, 435),
         "close_range": (436, 436),
+        "connect": (42, 203),
         "fsconfig": (431, 431),
         "fsmount": (432, 432),
         "fsopen": (430, 430),
@@ -52,6 +53,7 @@ NUMBER = {
         "ptrace": (101, 117),
         "seccomp": (317, 277),
         "setns": (308, 268),
+        "socket": (41, 198),
         "splice": (275, 76),
         "tee": (276, 77),
         "unshare": (272, 97),
@@ -61,6 +63,7 @@ NUMBER = {
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}.get(MACHINE, 0)
 
 CLONE_NEWTIME = 0x00000080
+CLONE_FILES = 0x00000400
 CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -97,6 +100,12 @@ MOUNT_ATTR_RDONLY = 1
 FSCONFIG_CMD_CREATE = 6
 
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 2, 4, 8, 16
+
+# asm-generic/ioctls.h, fcntl.h and errno.h: Python's modules for them cost more than these lines
+TCGETS, TCSETSW = 0x5401, 0x5403
+TIOCSCTTY, TIOCGWINSZ, TIOCSWINSZ, FIONREAD = 0x540E, 0x5413, 0x5414, 0x541B
+AF_UNIX, SOCK_STREAM, SOCK_CLOEXEC = 1, 1, 0o2000000
+EIO, EINVAL, EPIPE, ECONNRESET, ETIMEDOUT = 5, 22, 32, 104, 110
 
 PROC_SUPER_MAGIC = 0x9FA0
 DEVPTS_SUPER_MAGIC = 0x1CD1
@@ -214,6 +223,10 @@ def close_range(first: int, last: int, flags: int) -> int:
     return _call("close_range", first, last, flags)
 
 
+def connect(sockfd: int, addr: bytes) -> int:
+    return _call("connect", sockfd, bytearray(addr), len(addr))
+
+
 def fsconfig(fd: int, cmd: int) -> int:
     return _call("fsconfig", fd, cmd, 0, 0, 0)
 
@@ -300,6 +313,10 @@ def seccomp(operation: int, flags: int, args: bytearray) -> int:
 
 def setns(fd: int, nstype: int) -> int:
     return _call("setns", fd, nstype)
+
+
+def socket(domain: int, kind: int, protocol: int) -> int:
+    return _call("socket", domain, kind, protocol)
 
 
 def splice(fd_in: int, fd_out: int, size: int, flags: int) -> int:

@@ -32,9 +32,11 @@ class Limits:
         ours: then the command keeps ours, which is the stricter of the two.
         """
         self._own = parse(read("/proc/self/limits"))
-        self.rlimits = parse(target.read("limits"))
+        self._text = target.read("limits")
+        self.rlimits = parse(self._text)
         self.oom_score_adj = int(target.read("oom_score_adj"))
         if not may_raise:
+            self._text = b""
             self.oom_score_adj = max(self.oom_score_adj, int(read("/proc/self/oom_score_adj")))
             for resource, (soft, hard) in self.rlimits.items():
                 lower = min(hard, self._own[resource][1])
@@ -46,11 +48,13 @@ class Limits:
             soft, own = self._own[resource]
             if hard > own:
                 kernel.prlimit64(0, resource, _pair(soft, hard), 0)
+                self._own[resource] = soft, hard
 
     def settle(self) -> None:
-        """Take the limits on; lowering needs no right, so that this can come last."""
+        """Take the limits on that are not ours already; lowering needs no right, so that this can come last."""
         for resource, (soft, hard) in self.rlimits.items():
-            kernel.prlimit64(0, resource, _pair(soft, hard), 0)
+            if self._own[resource] != (soft, hard):
+                kernel.prlimit64(0, resource, _pair(soft, hard), 0)
 
     def score(self, pid: int) -> None:
         """Set a process's place in the out-of-memory order, from outside."""
@@ -59,7 +63,8 @@ class Limits:
 
     def difference(self, pid: int) -> str:
         """Name a limit that the kernel does not report as set; '' when all agree."""
-        shown = parse(read(f"/proc/{pid}/limits"))
+        text = read(f"/proc/{pid}/limits")
+        shown = self.rlimits if text == self._text else parse(text)
         for name, resource in kernel.RLIMITS.items():
             if resource in self.rlimits and shown.get(resource) != self.rlimits[resource]:
                 return name

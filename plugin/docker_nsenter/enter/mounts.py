@@ -4,8 +4,7 @@ All happens in a mount namespace of the command's own.
 """
 
 import posix
-import sys
-from _socket import AF_UNIX, CMSG_SPACE, MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket, socketpair
+from _signal import SIGCHLD
 
 from . import kernel
 from .refusal import Refusal
@@ -15,34 +14,33 @@ def clone_proc(mount_namespace: int) -> int:
     """Clone the container's own /proc as a detached mount (open_tree, Linux 5.2).
 
     A fresh one can only be mounted from inside the pid namespace, where the container could see the process that does
-    it with power. The clone must be the root of a procfs: anything else is the container's fake. A child fetches it:
-    who is root of a user namespace only may join the container's mounts, but not come back.
+    it with power. The clone must be the root of a procfs: anything else is the container's fake. A child that shares
+    our descriptors fetches it: who is root of a user namespace only may join the container's mounts, but not come back.
     """
-    ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
-    child = posix.fork()
+    reader, writer = posix.pipe2(posix.O_CLOEXEC)
+    child = kernel.clone(kernel.CLONE_FILES | SIGCHLD)
     if not child:
-        _send_proc(mount_namespace, theirs)
-    theirs.close()
-    word, passed, _, _ = ours.recvmsg(64, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
-    ours.close()
+        _fetch_proc(mount_namespace, writer)
     posix.waitpid(child, 0)
-    if passed:
-        return int.from_bytes(passed[0][2], sys.byteorder)
-    errno, _, call = word.decode().partition(" ")
-    if errno:
-        raise OSError(int(errno), posix.strerror(int(errno)), call)
+    posix.close(writer)
+    word, _, rest = posix.read(reader, 64).decode().partition(" ")
+    posix.close(reader)
+    if word == "opened":
+        return int(rest)
+    if word:
+        raise OSError(int(word), posix.strerror(int(word)), rest)
     raise Refusal("the container has no genuine /proc to show", "add --mount to enter its files too")
 
 
-def _send_proc(mount_namespace: int, channel: socket) -> None:
-    """Send the clone, or an errno and its call, or nothing for a fake; never return."""
+def _fetch_proc(mount_namespace: int, answer: int) -> None:
+    """Open the clone and answer with its number, or an errno and its call, or nothing for a fake; never return."""
     try:
         kernel.setns(mount_namespace, kernel.CLONE_NEWNS)
         tree = kernel.open_tree(kernel.AT_FDCWD, b"/proc", kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
         if kernel.fstatfs_type(tree) == kernel.PROC_SUPER_MAGIC and posix.fstat(tree).st_ino == 1:
-            channel.sendmsg([b"."], [(SOL_SOCKET, SCM_RIGHTS, tree.to_bytes(4, sys.byteorder))])
+            posix.write(answer, f"opened {tree}".encode())
     except OSError as problem:
-        channel.send(f"{problem.errno} {problem.filename or 'fstat'}".encode())
+        posix.write(answer, f"{problem.errno} {problem.filename or 'fstat'}".encode())
     finally:
         posix._exit(0)
 

@@ -5,11 +5,9 @@ write what the caller's own shell reads next, through 1 read what the caller's o
 leaves unread of the caller's input stays there, as if the command held it itself: `while read` loops go on.
 """
 
-import errno as errors
 import fcntl
 import posix
-import stat
-import termios
+from _stat import S_ISFIFO, S_ISREG
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 
 from . import kernel
@@ -19,7 +17,7 @@ F_SETPIPE_SZ = 1031
 SEEK_SET, SEEK_CUR = 0, 1
 PAGE = 4096  # the least that a pipe can hold: then "can be written to" means "all has been read"
 BULK = 64  # full pages that the command read before it is taken for one that reads to the end
-GONE = (errors.EPIPE, errors.EIO)
+GONE = (kernel.EPIPE, kernel.EIO)
 
 
 class Pump:
@@ -57,7 +55,7 @@ class Outward(Pump):
         """Between pipes the kernel moves the pages itself (splice)."""
         super().__init__(source, sink, ours)
         self.full = False
-        self.splicing = all(stat.S_ISFIFO(posix.fstat(fd).st_mode) for fd in (source, sink))
+        self.splicing = all(S_ISFIFO(posix.fstat(fd).st_mode) for fd in (source, sink))
 
     def interest(self) -> tuple[int, int]:
         """Wait for the command, or for a caller's pipe that is full."""
@@ -77,7 +75,7 @@ class Outward(Pump):
         except OSError as problem:
             if problem.errno in GONE:
                 return False
-            if problem.errno != errors.EINVAL:
+            if problem.errno != kernel.EINVAL:
                 raise
             self.splicing = False
             return True
@@ -214,7 +212,7 @@ class FromPipe(Pump):
 
 def unread(fd: int) -> int:
     """Count the bytes in a pipe that nobody has read yet."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
+    return int.from_bytes(fcntl.ioctl(fd, kernel.FIONREAD, bytes(4)), "little")
 
 
 def receive(fd: int) -> "bytes | None":
@@ -224,7 +222,7 @@ def receive(fd: int) -> "bytes | None":
     except BlockingIOError:
         return None
     except OSError as problem:
-        if problem.errno == errors.EIO:
+        if problem.errno == kernel.EIO:
             return b""
         raise
 
@@ -254,8 +252,8 @@ def ready(pump: Pump, events: dict[int, int]) -> bool:
 def inward(source: int, reader: int, sink: int) -> Pump:
     """Choose the pump that feeds a pipe of ours, of which the command gets `reader`, from the caller's descriptor."""
     mode = posix.fstat(source).st_mode
-    if stat.S_ISREG(mode):
+    if S_ISREG(mode):
         return FromFile(source, sink, reader)
-    if stat.S_ISFIFO(mode):
+    if S_ISFIFO(mode):
         return FromPipe(source, sink)
     return Typed(source, sink, sink)

@@ -7,8 +7,7 @@ container's own devpts; everything else a pipe of ours.
 
 import fcntl
 import posix
-import stat
-import termios
+from _stat import S_ISCHR, S_ISFIFO
 
 from . import kernel
 from .mounts import private_null
@@ -64,7 +63,7 @@ def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_roo
         io.inner = [io.slave, io.slave, io.slave]
         size = window_size()
         if size:
-            fcntl.ioctl(io.master, termios.TIOCSWINSZ, size)
+            fcntl.ioctl(io.master, kernel.TIOCSWINSZ, size)
         if detach:
             return io
         posix.set_blocking(io.master, False)
@@ -105,7 +104,7 @@ def window_size() -> bytes:
     """Read the caller's window size as struct winsize; empty when no standard descriptor is a terminal."""
     for fd in (0, 1, 2):
         if posix.isatty(fd):
-            return fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8))
+            return fcntl.ioctl(fd, kernel.TIOCGWINSZ, bytes(8))
     return b""
 
 
@@ -126,7 +125,7 @@ def open_pty(root: int) -> tuple[int, int]:
     try:
         found = posix.fstat(probe)
         genuine = (
-            stat.S_ISCHR(found.st_mode)
+            S_ISCHR(found.st_mode)
             and found.st_rdev == PTMX_DEVICE
             and found.st_ino == 2
             and kernel.fstatfs_type(probe) == kernel.DEVPTS_SUPER_MAGIC
@@ -144,7 +143,7 @@ def open_pty(root: int) -> tuple[int, int]:
 def give_to(io: Stdio, uid: int) -> None:
     """Make the command's user (as the host counts) the owner, so that it can reopen /dev/stdout."""
     for fd in set(io.inner):
-        if fd == io.slave or stat.S_ISFIFO(posix.fstat(fd).st_mode):
+        if fd == io.slave or S_ISFIFO(posix.fstat(fd).st_mode):
             posix.fchown(fd, uid, -1)
 
 
@@ -159,9 +158,9 @@ def take_over(io: Stdio) -> None:
 
 def control_terminal() -> None:
     """Make standard input's or output's terminal the controlling one of this new session."""
-    fcntl.ioctl(0 if posix.isatty(0) else 1, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(0 if posix.isatty(0) else 1, kernel.TIOCSCTTY, 0)
 
 
 def set_window_size(master: int, size: bytes) -> None:
     """Set the size of the command's terminal; its foreground group gets SIGWINCH."""
-    fcntl.ioctl(master, termios.TIOCSWINSZ, size)
+    fcntl.ioctl(master, kernel.TIOCSWINSZ, size)

@@ -1,17 +1,16 @@
 """Watch over the command: start it, check it, carry its bytes and signals, give back its exit status."""
 
 import _signal
-import errno as errors
 import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import pumps, seccomp, stdio
+from . import kernel, origin, pumps, seccomp, stdio
 from .child import ROLES, Channels, start
 from .entry import Entry
 from .refusal import Refusal, printable, say
 from .terminal import Terminal
-from .verify import check
+from .verify import Check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ class Supervisor:
     """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
 
     observer: "Observer | None" = None  # for --why
+    _check: Check
 
     def __init__(self, entry: Entry, socket: int) -> None:
         """Begin; `socket` is the docker CLI's plugin socket, or -1."""
@@ -77,6 +77,7 @@ class Supervisor:
         deadline = monotonic() + START_TIMEOUT
         ready = False
         try:
+            self._meanwhile()
             for word, rest in self._words(channels, deadline):
                 if word == "P" and not self.pid and _number(rest) > 0:
                     self._adopt(_number(rest), inside=inside)
@@ -95,12 +96,18 @@ class Supervisor:
                     _kill(pid)
             raise
 
+    def _meanwhile(self) -> None:
+        """Do what need not be done before the fork, while the children take their steps."""
+        if self.entry.files == "/":  # who may start a helper is root of the engine's machine by that already
+            origin.check()
+        self._check = Check(self.entry)
+
     def _release(self, channels: Channels) -> None:
         """Read back, and let the command's process execute."""
         self._released = True
         if self.entry.limits:
             self.entry.limits.score(self.pid)
-        check(self.entry, self.pid)
+        self._check.confirm(self.pid)
         if self.entry.plan["debug"]:
             self._say_done()
         if self.observer:
@@ -190,7 +197,7 @@ class Supervisor:
         if not self.pid:
             _, status = posix.waitpid(installer, 0)
             if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
-                raise seccomp.explain(OSError(errors.ETIMEDOUT, "", "ptrace"))
+                raise seccomp.explain(OSError(kernel.ETIMEDOUT, "", "ptrace"))
             raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
 
     # --- while the command runs -----------------------------------------------------------------------------------
@@ -302,7 +309,7 @@ class Supervisor:
         except BlockingIOError:
             return False
         except OSError as problem:
-            if problem.errno in (errors.ECONNRESET, errors.EINVAL):  # EINVAL: a pidfd, readable because docker ended
+            if problem.errno in (kernel.ECONNRESET, kernel.EINVAL):  # EINVAL: a pidfd, readable because docker ended
                 return True
             raise
 

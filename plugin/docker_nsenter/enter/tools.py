@@ -15,7 +15,7 @@ What is attached, at PLACE:
 """
 
 import posix
-import stat
+from _stat import S_ISDIR, S_ISLNK
 
 from . import kernel
 from .credentials import read_inside
@@ -240,9 +240,9 @@ def _show_host() -> None:
         except FileNotFoundError:
             continue
         _make_folders(b".tree/" + name.encode().rpartition(b"/")[0])
-        if stat.S_ISLNK(mode):
+        if S_ISLNK(mode):
             posix.symlink(posix.readlink(path).lstrip("/"), target)
-        elif stat.S_ISDIR(mode):
+        elif S_ISDIR(mode):
             posix.mkdir(target)
             fd = _open_source(path)
             _overlay([fd], name.encode())

@@ -17,30 +17,51 @@ if TYPE_CHECKING:
     from .entry import Entry
 
 
-def check(entry: "Entry", pid: int) -> None:
-    """Refuse when the kernel does not confirm every restriction of process `pid`."""
-    if not sealed(pid):
-        raise Refusal("the kernel does not confirm that the interpreter is sealed")
-    if entry.home >= 0 and not shelter.confirmed(pid):
-        raise Refusal("the kernel does not confirm that the host's files are sheltered")
-    status = parse_status(read(f"/proc/{pid}/status"))
-    for field, wanted in expected(entry).items():
-        if field in status and status[field][: len(wanted)] != wanted:
-            _refuse(field, _shown(field, status[field]), _shown(field, wanted))
-    if entry.credentials and sorted(set(status["Groups"])) != sorted(entry.host_groups()):
-        _refuse("Groups", str(status["Groups"]), str(entry.host_groups()))
-    _check_namespaces(entry, pid)
-    if entry.plan["cgroups"] and entry.cgroups:
-        rows = parse(read(f"/proc/{pid}/cgroup"))
-        for row in entry.cgroups.rows:
-            if row not in rows:
-                _refuse(f"cgroup {row[0] or 'v2'}", "another cgroup", row[1])
-    if entry.limits:
-        name = entry.limits.difference(pid)
-        if name:
-            _refuse(name, "another value", "the container's")
-    if entry.label and entry.pending_label(pid) != entry.label:
-        _refuse("security label", entry.pending_label(pid) or "none", entry.label)
+class Check:
+    """Hold what must be read of the command's process: worked out while that one is still on its way."""
+
+    def __init__(self, entry: "Entry") -> None:
+        """Work it out of what the steps have found."""
+        self.entry = entry
+        self.fields = expected(entry)
+        self.groups = sorted(entry.host_groups())
+        self.namespaces = _namespaces(entry)
+
+    def confirm(self, pid: int) -> None:
+        """Refuse when the kernel does not confirm every restriction of process `pid`."""
+        entry = self.entry
+        if not sealed(pid):
+            raise Refusal("the kernel does not confirm that the interpreter is sealed")
+        if entry.home >= 0 and not shelter.confirmed(pid):
+            raise Refusal("the kernel does not confirm that the host's files are sheltered")
+        status = parse_status(read(f"/proc/{pid}/status"))
+        for field, wanted in self.fields.items():
+            if field in status and status[field][: len(wanted)] != wanted:
+                _refuse(field, _shown(field, status[field]), _shown(field, wanted))
+        if entry.credentials and sorted(set(status["Groups"])) != self.groups:
+            _refuse("Groups", str(status["Groups"]), str(self.groups))
+        for name, identity in self.namespaces.items():
+            actual = posix.readlink(f"/proc/{pid}/ns/{name}")
+            if actual != identity:
+                _refuse(f"{name} namespace", actual, identity)
+        if entry.tools:
+            _check_mounts(entry, pid)
+        self._confirm_rest(pid)
+
+    def _confirm_rest(self, pid: int) -> None:
+        """Compare the cgroups, the limits and the label."""
+        entry = self.entry
+        if entry.plan["cgroups"] and entry.cgroups:
+            rows = parse(read(f"/proc/{pid}/cgroup"))
+            for row in entry.cgroups.rows:
+                if row not in rows:
+                    _refuse(f"cgroup {row[0] or 'v2'}", "another cgroup", row[1])
+        if entry.limits:
+            name = entry.limits.difference(pid)
+            if name:
+                _refuse(name, "another value", "the container's")
+        if entry.label and entry.pending_label(pid) != entry.label:
+            _refuse("security label", entry.pending_label(pid) or "none", entry.label)
 
 
 def expected(entry: "Entry") -> dict[str, list[int]]:
@@ -62,18 +83,14 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
     return fields
 
 
-def _check_namespaces(entry: "Entry", pid: int) -> None:
-    """Compare each namespace with the container's where it was joined, with ours where it was not."""
-    for name in entry.all_namespaces():
-        actual = posix.readlink(f"/proc/{pid}/ns/{name}")
-        if name == "mnt" and entry.plan["mounts"]:
-            continue
-        if name == "mnt" and entry.tools:
-            _check_mounts(entry, pid)
-            continue
-        wanted = entry.target.namespace(name) if name in entry.joined else entry.own[name]
-        if actual != wanted:
-            _refuse(f"{name} namespace", actual, wanted)
+def _namespaces(entry: "Entry") -> dict[str, str]:
+    """Name each namespace: the container's where it was joined, ours where it was not; a mount namespace may be new."""
+    mounts_differ = bool(entry.plan["mounts"] or entry.tools)
+    return {
+        name: entry.target.namespace(name) if name in entry.joined else entry.own[name]
+        for name in entry.all_namespaces()
+        if not (name == "mnt" and mounts_differ)
+    }
 
 
 def _check_mounts(entry: "Entry", pid: int) -> None:

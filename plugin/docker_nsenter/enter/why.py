@@ -1,7 +1,7 @@
 """Say which layer refused a system call, and the smallest option that lifts it: for --why only."""
 
 import posix
-import stat
+from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 
 from . import lsm, seccomp
 from .calls import NAMES, TABLE
@@ -180,8 +180,8 @@ def _for_ioctl(_: int, __: str, arguments: list[int], ___: int) -> str:
 
 def _for_mknod(thread: int, name: str, arguments: list[int], errno: int) -> str:
     """Ask for MKNOD where a device is made; mknod's mode is its second argument, mknodat's the third."""
-    kinds = {stat.S_IFMT(value & 0xFFFF) for value in arguments[1:3]}
-    device = bool(kinds & {stat.S_IFCHR, stat.S_IFBLK})
+    kinds = {S_IFMT(value & 0xFFFF) for value in arguments[1:3]}
+    device = bool(kinds & {S_IFCHR, S_IFBLK})
     return "MKNOD" if device and errno == EPERM else _for_file(thread, name, arguments, errno)
 
 
@@ -249,7 +249,7 @@ def _is_device(thread: int, name: str, arguments: list[int]) -> bool:
         mode = posix.stat(f"/proc/{thread}/root{path}").st_mode
     except OSError:
         return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    return S_ISCHR(mode) or S_ISBLK(mode)
 
 
 def set_user_id(thread: int) -> "Refused | None":
@@ -258,7 +258,7 @@ def set_user_id(thread: int) -> "Refused | None":
     try:
         status = parse_status(read(f"/proc/{thread}/status"))
         info = posix.stat(exe)
-        gains = info.st_mode & stat.S_ISUID and info.st_uid != status["Uid"][1]
+        gains = info.st_mode & S_ISUID and info.st_uid != status["Uid"][1]
         if status["NoNewPrivs"] != [1] or not (gains or _has_capabilities(exe)):
             return None
         name = posix.readlink(exe)
