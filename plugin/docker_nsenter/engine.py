@@ -1,6 +1,6 @@
 """Ask the engine which process is the container's, and what it was started with."""
 
-import os
+import posix
 
 from .docker_cli import Endpoint
 from .enter.wire import loads
@@ -79,13 +79,13 @@ def quote(name: str) -> str:
     """Percent-encode a name, so that no word of the user's becomes a path or a header."""
     if not name:
         raise Problem("the name of the container is empty")
-    return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in os.fsencode(name))
+    return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in name.encode("utf-8", "surrogateescape"))
 
 
 def timeout() -> float:
     """Tell how many seconds the engine has: DOCKER_NSENTER_TIMEOUT, or 10."""
     try:
-        return max(0.1, float(os.environ.get("DOCKER_NSENTER_TIMEOUT", "")))
+        return max(0.1, float(posix.environ.get(b"DOCKER_NSENTER_TIMEOUT", b"")))
     except ValueError:
         return TIMEOUT
 
@@ -206,7 +206,7 @@ def _owner(path: str) -> str:
     import grp
 
     try:
-        group = grp.getgrgid(os.stat(path).st_gid)
+        group = grp.getgrgid(posix.stat(path).st_gid)
     except (OSError, KeyError):
         return ""
     members = f"in it: {', '.join(group.gr_mem)}" if group.gr_mem else "it is empty"

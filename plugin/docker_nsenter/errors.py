@@ -1,6 +1,6 @@
 """Say what went wrong as a person needs it: one sentence, one hint, one exit status."""
 
-import os
+import posix
 import sys
 
 
@@ -29,7 +29,7 @@ def report(problem: Problem) -> int:
     if problem.hint:
         text += f"hint: {printable(problem.hint)}\n"
     try:
-        os.write(2, text.encode("utf-8", "replace"))
+        posix.write(2, text.encode("utf-8", "replace"))
     except OSError:
         return problem.status
     return problem.status

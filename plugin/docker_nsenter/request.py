@@ -4,8 +4,6 @@ cli.py is the one source of the grammar; grammar.py is generated from it. `parse
 what they say; for anything else it returns None, and cli.py decides and words the error.
 """
 
-import os
-
 from .errors import Problem
 from .grammar import DEFAULTS, FLAGS, VALUES
 
@@ -79,6 +77,8 @@ class Request:
             option = next((word for word, row in VALUES.items() if row[0] == name), "")
             for each in value if isinstance(value, list) else [value]:
                 words += flags[:1] or [option, str(each)]
+        import os
+
         sudo = ["sudo"] if "SUDO_UID" in os.environ else []
         return [*sudo, "docker", "nsenter", *words, "", self.container, *self.command]
 

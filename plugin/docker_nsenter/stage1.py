@@ -1,6 +1,6 @@
 """Stage 1, what should happen: read the line, ask the engine, plan; then explain, or let stage 2 make it so."""
 
-import os
+import posix
 import sys
 
 from .errors import Problem, report
@@ -34,7 +34,7 @@ def _send_plan(writer: int) -> int:
         local.send(plan_of(sys.argv[1:]), writer)
     except Elsewhere:
         local.hand_over(writer)
-    os.close(writer)
+    posix.close(writer)
     return 0
 
 
@@ -53,14 +53,14 @@ def _end(act: "Callable[[], int]") -> "NoReturn":
     except MemoryError:
         status = report(Problem("out of memory"))
     # Not sys.exit: finalisation costs a millisecond, and a failing flush would turn the status into 120.
-    os._exit(status)
+    posix._exit(status)
 
 
 def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     """Report a defect of ours in one sentence; `docker -D nsenter` shows where."""
     if {"-D", "--debug"} & set(sys.argv):
         sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
-    os._exit(
+    posix._exit(
         report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it"))
     )
 
@@ -82,8 +82,9 @@ class Planned:
         route, self.why = local.choose(request.route, self.container, self.endpoint)
         if here and route == "helper":
             raise Elsewhere
+        stdin_tty, stdout_tty = posix.isatty(0), posix.isatty(1)
         self.plan: Plan = make_plan(
-            request, self.container, environ=callers_environment(), stdin_tty=os.isatty(0), stdout_tty=os.isatty(1)
+            request, self.container, environ=callers_environment(), stdin_tty=stdin_tty, stdout_tty=stdout_tty
         )
         self.plan["route"] = route
         if request.tools is not None:
@@ -175,6 +176,8 @@ def show_help() -> int:
 
 def add_packages() -> None:
     """Let docker, typer and rich be found: -S leaves the private venv's packages out until they are needed."""
+    import os
+
     base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for place in (f"{base}/venv/lib/{version}/site-packages", f"{base}/.venv/lib/{version}/site-packages"):
@@ -209,7 +212,9 @@ def act(request: "Request", options: "docker_cli.Globals") -> int:
 
 def callers_environment() -> dict[str, str]:
     """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
-    environ = dict(os.environ)
+    from .docker_cli import environment
+
+    environ = environment()
     if "LC_CTYPE" in environ:
         with open("/proc/self/environ", "rb") as file:
             if b"\0LC_CTYPE=" not in b"\0" + file.read():
@@ -226,7 +231,7 @@ def look_up(
     word = request.container
     if word.startswith("pid:"):
         return engine.process(word), None
-    endpoint = docker_cli.endpoint(options, os.environ)
+    endpoint = docker_cli.endpoint(options, docker_cli.environment())
     if not engine.is_local(endpoint):
         if here and request.route != "local":
             raise Elsewhere
@@ -240,7 +245,7 @@ def look_up(
 
 def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "engine.Silent") -> "engine.Container":
     """Find the container in the state of an engine that does not answer, which root may read; say so."""
-    if os.geteuid() != 0:
+    if posix.geteuid() != 0:
         raise silent
     from . import engine_state
 

@@ -85,8 +85,9 @@ def test_colour_can_be_refused(name: str, value: str) -> None:
 
 
 def test_in_a_pipe_the_help_is_plain_and_needs_neither_typer_nor_rich() -> None:
-    code = SHOW[5] + "import atexit, os; "
-    watch = "old = os._exit; os._exit = lambda status: (print(sorted(sys.modules)), sys.stdout.flush(), old(status)); "
+    code = SHOW[5] + "import posix; "
+    shown = "(print(sorted(sys.modules)), sys.stdout.flush(), old(status))"
+    watch = f"old = posix._exit; posix._exit = lambda status: {shown}; "
     done = subprocess.run([*SHOW[:5], code + watch + MAIN], capture_output=True, text=True, check=True)
     assert "\x1b" not in done.stdout and "╭" not in done.stdout
     loaded = done.stdout.splitlines()[-1]

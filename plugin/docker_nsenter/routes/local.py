@@ -1,6 +1,6 @@
 """Enter on this machine, by a Plan that is ready; and tell by facts whether that can be, or a helper has to."""
 
-import os
+import posix
 import sys
 
 from ..errors import Problem, as_root
@@ -24,7 +24,7 @@ def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> 
         return wanted, "as --route says"
     if not endpoint.host.startswith("unix://"):
         return "helper", f"the engine is at {endpoint.host}"
-    if os.geteuid() != 0:
+    if posix.geteuid() != 0:
         return _without_root(container)
     if not is_here(container):
         return "helper", f"process {container.pid} of this machine is not the container's"
@@ -38,7 +38,7 @@ def _without_root(container: "Container") -> tuple[str, str]:
     namespace = namespace_of(container.pid)
     if namespace < 0:
         return "helper", "only root may enter from outside the engine"
-    os.close(namespace)
+    posix.close(namespace)
     if not is_here(container):
         return "helper", f"process {container.pid} of this machine is not the container's"
     return "local", f"you own the user namespace of process {container.pid}, which is the container's"
@@ -65,17 +65,17 @@ def is_here(container: "Container") -> bool:
 
 def hand_over(fd: int) -> None:
     """Have the stage 2 that waits for a Plan start this line once more, for stage 1 alone: a helper has to enter."""
-    environ = {**os.environb, b"DOCKER_NSENTER_HANDED_OVER": b"yes"}
-    words = [os.fsencode(word) for word in (sys.executable, *sys.orig_argv[1:])]
+    environ = {**posix.environ, b"DOCKER_NSENTER_HANDED_OVER": b"yes"}
+    words = [word.encode("utf-8", "surrogateescape") for word in (sys.executable, *sys.orig_argv[1:])]
     settings = [name + b"=" + value for name, value in environ.items()]
     data = b"\0" + b"\0".join([b"%d" % len(words), *words, *settings])
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[posix.write(fd, data) :]
 
 
 def enter(plan: "Plan", runtime: str) -> "NoReturn":
     """Replace this process, which has typer and more in its memory, by stage 2 in a sealed copy of the interpreter."""
-    rootless = os.geteuid() != 0
+    rootless = posix.geteuid() != 0
     if not become_root(plan["target"]["pid"]):
         raise Problem("entering a container's namespaces on this machine needs root", as_root())
     if rootless:
@@ -84,15 +84,15 @@ def enter(plan: "Plan", runtime: str) -> "NoReturn":
         bring_filter(plan, runtime)
     from . import ahead
 
-    plan_fd = os.memfd_create("plan")
+    plan_fd = posix.memfd_create("plan")
     send(plan, plan_fd)
-    os.lseek(plan_fd, 0, os.SEEK_SET)
+    posix.lseek(plan_fd, 0, 0)
     ahead.execute(plan_fd, 0, ahead.docker_socket())
 
 
 def become_root(pid: int) -> bool:
     """Be root already, or become root of the rootless engine's user namespace, if the caller owns that."""
-    if os.geteuid() == 0:
+    if posix.geteuid() == 0:
         return True
     from . import rootless
 
@@ -109,7 +109,7 @@ def send(plan: "Plan", fd: int) -> None:
 
     data = wire.dumps(plan).encode("ascii")
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[posix.write(fd, data) :]
 
 
 def survey(plan: "Plan") -> "dict[str, Any] | None":
