@@ -1,84 +1,37 @@
-"""Start faster: read the modules of a stage from one file, written at installation, instead of thirty.
+"""Write the bundles from which `__main__` starts: a stage's modules in one file, written at installation.
 
-Finding, opening and unmarshalling a module of its own costs more than running it. Like a .pyc, the file belongs to one
-version of Python; once a source has changed (its time or its size), the sources are read instead. And it holds only
-what runs: no docstrings, no annotations, no line numbers. Who asks to see where something goes wrong (-D) goes without.
+Finding, opening and unmarshalling a module of its own costs more than running it. Like a .pyc, a bundle belongs to one
+version of Python; once a source has changed (its time or its size), the sources are read instead. It holds only what
+runs: no docstrings, no annotations, no line numbers.
 """
 
 import marshal
 import posix
 import sys
-from _frozen_importlib import ModuleSpec
+
+from .__main__ import PACKAGE, path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from types import CodeType, ModuleType
+    from types import CodeType
 
-    # name, whether it is a package, the source's path, its time in nanoseconds, its size, the code, marshalled
-    Row = tuple[str, bool, str, int, int, bytes]
+    from .__main__ import Row
 
-PACKAGE = __file__.rpartition("/")[0]
-# What an ordinary entry needs: the process that enters, and the one that plans
+# What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
 STAGES = {
     "enter": ("routes.ahead",),
+    "watch": ("enter.supervisor",),
     "plan": ("stage1", "docker_cli", "engine", "request", "plan", "routes.local", "enter.belonging", "enter.wire"),
 }
-
-
-class Loader:
-    """Stand for the bundle in the modules that come from it; by `bundled` they are known."""
-
-    bundled = True
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the making to Python."""
-
-    def exec_module(self, module: "ModuleType") -> None:
-        """Do nothing: `load` ran it."""
-
-
-def path_of(stage: str) -> str:
-    """Name a stage's file for this version of Python."""
-    return f"{PACKAGE}/__pycache__/{stage}.{sys.implementation.cache_tag}.bundle"
-
-
-def load(stage: str) -> None:
-    """Run a stage's modules from its bundle, in the order in which they need each other, where there is one."""
-    if {"-D", "--debug"} & set(sys.argv):
-        return
-    try:
-        fd = posix.open(path_of(stage), posix.O_RDONLY | posix.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        rows: list[Row] = marshal.loads(posix.read(fd, posix.fstat(fd).st_size))  # noqa: S302 - as trusted as a .pyc
-    finally:
-        posix.close(fd)
-    for _, _, file, time, size, _ in rows:
-        found = posix.stat(file)
-        if (found.st_mtime_ns, found.st_size) != (time, size):
-            return
-    loader, modules = Loader(), sys.modules
-    for name, package, file, _, _, code in rows:
-        if name in modules:
-            continue
-        module = modules[name] = type(sys)(name)
-        parent, _, last = name.rpartition(".")
-        names = module.__dict__
-        names["__spec__"] = spec = ModuleSpec(name, loader, origin=file, is_package=package)  # type: ignore[arg-type]
-        spec.has_location = True
-        names["__file__"], names["__loader__"], names["__package__"] = file, loader, name if package else parent
-        if package:
-            names["__path__"] = spec.submodule_search_locations = [file.rpartition("/")[0]]
-        exec(marshal.loads(code), names)  # noqa: S102, S302 - what an import does
-        setattr(modules[parent], last, module)
+EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier one
 
 
 def write() -> None:
     """Write the bundles of this package: part of the installation. OSError where that may not be written."""
     for stage, names in STAGES.items():
-        rows = [_row(name) for name in _needed(names)]
+        known = _needed(STAGES[EARLIER[stage]]) if stage in EARLIER else []
+        rows = [_row(name) for name in _needed(names) if name not in known]
         with open(f"{path_of(stage)}.new", "wb") as file:
             file.write(marshal.dumps(rows))
         posix.rename(f"{path_of(stage)}.new", path_of(stage))
@@ -98,7 +51,11 @@ def _needed(names: tuple[str, ...]) -> list[str]:
     imports = "; ".join(f"import {__package__}.{name}" for name in names)
     code = f"import sys; sys.path.insert(0, {PACKAGE.rpartition('/')[0]!r}); {RECORD}; {imports}; print(*done)"
     loaded = check_output([sys.executable, "-I", "-S", "-B", "-c", code], text=True).split()
-    return [name for name in loaded if name.startswith(f"{__package__}.") and name != __name__]
+    return [
+        name
+        for name in loaded
+        if name.startswith(f"{__package__}.") and name not in (__name__, f"{__package__}.__main__")
+    ]
 
 
 # Code that lists the modules in the order in which they have been run
@@ -121,7 +78,7 @@ def _row(name: str) -> "Row":
     for node in list(ast.walk(tree)):
         _strip(node)
     code = compile(ast.fix_missing_locations(tree), file, "exec", dont_inherit=True, optimize=2)
-    return name, file == package, file, found.st_mtime_ns, found.st_size, marshal.dumps(_without_lines(code))
+    return name, file == package, file, found.st_mtime_ns, found.st_size, _without_lines(code)
 
 
 def _strip(node: "ast.AST") -> None:

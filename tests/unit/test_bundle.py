@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
-START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import bundle; "
+NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.__main__")
+START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import __main__, bundle; "
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ def python(place: Path, code: str) -> str:
 def loaders(stage: str, module: str) -> str:
     """Code that prints which loader each module of ours came by."""
     return (
-        f"bundle.load({stage!r}); import docker_nsenter.{module}; "
+        f"__main__.load({stage!r}); import docker_nsenter.{module}; "
         "print(*(f'{n}={type(m.__loader__).__name__}' for n, m in sys.modules.items() "
-        "if n.startswith('docker_nsenter.') and n != 'docker_nsenter.bundle'))"
+        f"if n.startswith('docker_nsenter.') and n not in {NOT_BUNDLED}))"
     )
 
 
@@ -67,9 +68,9 @@ def test_without_a_bundle_the_files_do(copy: Path) -> None:
 def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
     """What the functions of stage 1 import on the way of a plain line must be in the bundle, too."""
     code = (
-        "bundle.load('plan'); from docker_nsenter import stage1; "
+        "__main__.load('plan'); from docker_nsenter import stage1; "
         "stage1.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
-        "print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n != 'docker_nsenter.bundle'"
+        f"print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n not in {NOT_BUNDLED}"
         " and type(m.__loader__).__name__ != 'Loader'))"
     )
     assert set(python(copy, code).split()) <= {
@@ -85,7 +86,7 @@ def test_who_asks_where_something_goes_wrong_gets_line_numbers(copy: Path) -> No
 
 def test_a_bundle_holds_nothing_that_only_readers_need(copy: Path) -> None:
     code = (
-        "bundle.load('enter'); from docker_nsenter.enter import seal; made = seal.copy; "
+        "__main__.load('enter'); from docker_nsenter.enter import seal; made = seal.copy; "
         "print((seal.__doc__, made.__doc__, made.__annotations__, made.__code__.co_linetable))"
     )
     assert python(copy, code).strip() == "(None, None, {}, b'')"

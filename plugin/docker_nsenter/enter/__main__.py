@@ -3,13 +3,13 @@
 import posix
 import sys
 
-from . import kernel, origin, seal, shelter, stdio, wire
+from . import kernel, seal, shelter, stdio, wire
 from .accept import accept
+from .child import Channels, exit_status, start
 from .entry import Entry
 from .files import read_all
 from .refusal import Refusal, printable, say
 from .steps import PREPARE
-from .supervisor import Supervisor, exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = 
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         failed = 0 if text.endswith(b"}") else _planned(planner)
         if text.startswith(b"\0") and not failed:
-            origin.check()
             execute_instead(text)
         status = failed or enter(text, socket, home, files)
     except Refusal as refusal:
@@ -129,7 +128,11 @@ def enter(text: bytes, socket: str, home: int, files: str) -> int:
         except OSError as problem:
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
-    supervisor = Supervisor(entry, client)
+    channels = Channels()
+    installer, inside = start(entry, channels)
+    from .supervisor import Supervisor  # in the host's process, while its child works
+
+    supervisor = Supervisor(entry, client, channels, installer, inside=inside)
     if plan["why"]:
         supervisor.observer = Observer(entry.filter_count, plan["why"])
     return supervisor.run()

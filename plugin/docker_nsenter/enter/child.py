@@ -144,13 +144,13 @@ def _command(entry: Entry, channels: Channels) -> None:
     if not entry.plan["detach"]:
         channels.check()
     channels.say("R")
-    channels.wait()
     plan = entry.plan
     words = [command.encode(word) for word in plan["command"]]
     candidates = command.candidates(words, plan["shell"], entry.credentials)
     env, own = entry.environment, entry.environment.get(b"PATH", command.DEFAULT_PATH)
     if entry.tools:
         env[b"PATH"] = own + b":" + entry.tools.path
+    channels.wait()
     failure = command.become(candidates, env, own)
     if entry.tools and failure.errno in (command.ENOENT, command.ENOTDIR):
         failure = command.become(
@@ -166,3 +166,8 @@ def _default_signals() -> None:
         if getsignal(number) != SIG_DFL:
             signal(number, SIG_DFL)
     pthread_sigmask(SIG_SETMASK, [])
+
+
+def exit_status(status: int) -> int:
+    """Turn a wait status into docker's exit status: the command's own, or 128 plus the signal's number."""
+    return posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else 128 + posix.WTERMSIG(status)

@@ -46,7 +46,6 @@ class Entry:
         self.files = files
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
-        self.opened: dict[str, int] = {}
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))

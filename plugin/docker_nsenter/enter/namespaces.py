@@ -26,22 +26,22 @@ def ours(name: str) -> str:
     return posix.readlink(f"/proc/self/ns/{name}{suffix}")
 
 
-def differing(target: Target, wanted: list[str]) -> list[str]:
+def differing(target: Target, wanted: list[str], own: dict[str, str]) -> list[str]:
     """Choose those of the wanted namespaces that we do not share already; joining our own user namespace is EINVAL."""
     chosen = []
     for name, _ in TABLE:
         if name not in wanted:
             continue
         try:
-            if target.namespace(name) != ours(name):
+            if target.namespace(name) != own.get(name, ""):
                 chosen.append(name)
         except FileNotFoundError:  # a kernel without this kind (time: 5.6, cgroup: 4.6) has one for all
             continue
     return chosen
 
 
-def join(target: Target, names: list[str], opened: dict[str, int]) -> None:
-    """Join by setns(pidfd, flags) (Linux 5.8), or by the files opened before where the kernel says EINVAL."""
+def join(target: Target, names: list[str]) -> None:
+    """Join by setns(pidfd, flags) (Linux 5.8), or by the files of /proc where the kernel says EINVAL."""
     flags = 0
     for name, flag in TABLE:
         flags |= flag if name in names else 0
@@ -52,11 +52,12 @@ def join(target: Target, names: list[str], opened: dict[str, int]) -> None:
     except OSError as problem:
         if problem.errno != 22:  # EINVAL: a kernel before 5.8 takes no pidfd
             raise
+        opened = _open_files(target, names)
         for name, flag in TABLE:
             if name in names:
                 kernel.setns(opened[name], flag)
 
 
-def open_files(target: Target, names: list[str]) -> dict[str, int]:
-    """Open the namespace files for the fallback while the host's /proc is still ours."""
+def _open_files(target: Target, names: list[str]) -> dict[str, int]:
+    """Open the namespace files before the first is joined."""
     return {name: posix.open(f"ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=target.proc) for name in names}

@@ -12,6 +12,10 @@ from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 
 from . import kernel
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CHUNK = 65536
 F_SETPIPE_SZ = 1031
 SEEK_SET, SEEK_CUR = 0, 1
@@ -249,7 +253,13 @@ def ready(pump: Pump, events: dict[int, int]) -> bool:
     return bool(events.get(fd, 0) & (mask | POLLERR | POLLHUP))
 
 
-def inward(source: int, reader: int, sink: int) -> Pump:
+def begin(flows: list[tuple[str, int, int, int]]) -> list[Pump]:
+    """Begin what stdio.prepare laid out: (kind, source, sink, the one to close, or the command's end if `inward`)."""
+    kinds: dict[str, Callable[[int, int, int], Pump]] = {"typed": Typed, "outward": Outward, "inward": inward}
+    return [kinds[kind](source, sink, other) for kind, source, sink, other in flows]
+
+
+def inward(source: int, sink: int, reader: int) -> Pump:
     """Choose the pump that feeds a pipe of ours, of which the command gets `reader`, from the caller's descriptor."""
     mode = posix.fstat(source).st_mode
     if S_ISREG(mode):

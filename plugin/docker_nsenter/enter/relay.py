@@ -14,10 +14,10 @@ from select import POLLIN, POLLOUT, poll
 
 from . import kernel, stdio, wire
 from .__main__ import serve
+from .child import exit_status
 from .files import read
 from .frames import Frames, frame
 from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, receive, unread
-from .supervisor import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

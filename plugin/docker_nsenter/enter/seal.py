@@ -22,7 +22,7 @@ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, F_GET_SEALS, ALL_SEALS = 1033, 1034, 0xF  # SEAL, SHRINK, GROW, WRITE
 PROT = {"r": 1, "w": 2, "x": 4}
 PROT_READ_WRITE = 3
-MAP_PRIVATE_ANONYMOUS = 0x22
+MAP_PRIVATE_ANONYMOUS, MAP_POPULATE = 0x22, 0x8000
 MREMAP_MAYMOVE_FIXED = 3
 ST_RDONLY = 1
 # A dynamic loader, or an interpreter that lives in a shared library: what lies idle while this module moves it.
@@ -88,7 +88,7 @@ def _mapped(path: str) -> "Iterator[tuple[int, int, int]]":
 
 def _move(begin: int, size: int, protection: int) -> None:
     """Put a copy in anonymous memory in the place of a mapping, in one system call: it may hold what is running."""
-    new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1)
+    new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_POPULATE, -1)
     kernel.memory_copy(new, begin, size)
     kernel.mprotect(new, size, protection)
     kernel.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)

@@ -28,6 +28,7 @@ WALL = 0x40000000  # __WALL: threads too
 # The numbers are those of arm64, where the register trick is impossible and another thread has to be found.
 UNSAFE_ARM64 = frozenset({22, 137, 193, 192, 101, 115, 73, 98, 441, 207, 212, 243})
 RETURN_USER_NOTIF = bytes((6, 0, 0, 0, 0, 0, 0xC0, 0x7F))  # BPF_RET | BPF_K, struct sock_filter
+JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K: nine of ten instructions
 SYSCALL_RESTART = {"x86_64": 219, "aarch64": 128}
 # struct user_regs_struct of x86-64, in words of 8 bytes (sys/user.h)
 X86_REGISTERS, X86_RAX, X86_ORIG_RAX = 27, 10, 15
@@ -173,11 +174,14 @@ def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
     data = number.to_bytes(4, "little") + kernel.AUDIT_ARCH.to_bytes(4, "little") + bytes(8) + arguments
     a = x = at = 0
     memory = [0] * 16
+    words = memoryview(program).cast("Q")  # struct sock_filter: code of 2 bytes, jt, jf, k of 4
     while True:
-        code = int.from_bytes(program[at : at + 2], "little")
-        jump = program[at + 2 : at + 4]
-        k = int.from_bytes(program[at + 4 : at + 8], "little")
-        at += 8
+        word = words[at]
+        code, k = word & 0xFFFF, word >> 32
+        at += 1
+        if code == JUMP_IF_EQUAL:
+            at += word >> 16 & 0xFF if a == k else word >> 24 & 0xFF
+            continue
         kind, operand = code & 7, x if code & 8 else k
         if kind == 6:  # RET
             return a if code & 0x10 else k
@@ -189,10 +193,10 @@ def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
         elif kind == 4:
             a = _alu(code >> 4, a, operand)
         elif kind == 5 and not code & 0xF0:  # JA
-            at += k * 8
+            at += k
         elif kind == 5:
             met = {1: a == operand, 2: a > operand, 3: a >= operand, 4: bool(a & operand)}[code >> 4 & 15]
-            at += jump[0 if met else 1] * 8
+            at += word >> 16 & 0xFF if met else word >> 24 & 0xFF
         else:  # MISC
             a, x = (x, x) if code & 0xF8 else (a, a)
 

@@ -11,7 +11,6 @@ from _stat import S_ISCHR, S_ISFIFO
 
 from . import kernel
 from .mounts import private_null
-from .pumps import Outward, Pump, Typed, inward
 from .refusal import Refusal
 
 PTMX_DEVICE = 0x502  # character device 5:2
@@ -19,12 +18,12 @@ TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
 
 
 class Stdio:
-    """Hold the command's three descriptors, and the pumps between them and the caller's."""
+    """Hold the command's three descriptors, and what is to be carried between them and the caller's."""
 
     def __init__(self) -> None:
         """Begin with nothing opened."""
         self.inner = [-1, -1, -1]
-        self.pumps: list[Pump] = []
+        self.flows: list[tuple[str, int, int, int]] = []  # for pumps.begin
         self.master = -1
         self.slave = -1
 
@@ -68,8 +67,8 @@ def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_roo
             return io
         posix.set_blocking(io.master, False)
         if stdin:
-            io.pumps.append(Typed(0, io.master, -1))
-        io.pumps.append(Outward(io.master, 1, -1))
+            io.flows.append(("typed", 0, io.master, -1))
+        io.flows.append(("outward", io.master, 1, -1))
         if not posix.isatty(2):
             io.inner[2] = _outward(io, 2)
         return io
@@ -89,14 +88,14 @@ def _end_of_file() -> int:
 def _inward(io: Stdio) -> int:
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(writer, False)
-    io.pumps.append(inward(0, reader, writer))
+    io.flows.append(("inward", 0, writer, reader))
     return int(reader)
 
 
 def _outward(io: Stdio, fd: int) -> int:
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(reader, False)
-    io.pumps.append(Outward(reader, fd, reader))
+    io.flows.append(("outward", reader, fd, reader))
     return int(writer)
 
 

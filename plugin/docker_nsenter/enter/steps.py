@@ -31,8 +31,7 @@ def _pin(entry: Entry) -> None:
 
 
 def _choose_namespaces(entry: Entry) -> None:
-    entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"])
-    entry.opened = namespaces.open_files(entry.target, entry.joined)
+    entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"], entry.own)
 
 
 def _shelter(entry: Entry) -> None:
@@ -171,7 +170,7 @@ def _clone_proc(entry: Entry) -> None:
 def _join(entry: Entry) -> None:
     if entry.home >= 0 and "mnt" not in entry.joined:
         shelter.leave(entry.home)
-    namespaces.join(entry.target, entry.joined, entry.opened)
+    namespaces.join(entry.target, entry.joined)
 
 
 def _still_alive(entry: Entry) -> None:

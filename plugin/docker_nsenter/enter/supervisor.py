@@ -6,7 +6,7 @@ from select import POLLIN, poll
 from time import monotonic, sleep
 
 from . import kernel, origin, pumps, seccomp, stdio
-from .child import ROLES, Channels, start
+from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .refusal import Refusal, printable, say
 from .terminal import Terminal
@@ -31,11 +31,16 @@ class Supervisor:
     observer: "Observer | None" = None  # for --why
     _check: Check
 
-    def __init__(self, entry: Entry, socket: int) -> None:
-        """Begin; `socket` is the docker CLI's plugin socket, or -1."""
+    def __init__(self, entry: Entry, socket: int, channels: Channels, installer: int, *, inside: bool) -> None:
+        """Begin when the installer has been forked; `socket` is the docker CLI's plugin socket, or -1.
+
+        `inside` tells that the installer was born in the container's v2 cgroup.
+        """
         self.entry = entry
         self.socket = socket
+        self._channels, self._installer, self._inside = channels, installer, inside
         self.terminal = Terminal(0)
+        self.pumps = pumps.begin(entry.io.flows)
         self.pid = 0
         self.status: int | None = None
         self.deadline = 0.0
@@ -70,9 +75,8 @@ class Supervisor:
     # --- until execve -------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Fork, wait until all is dropped, verify, and let the command execute."""
-        channels = Channels()
-        installer, inside = start(self.entry, channels)
+        """Wait until all is dropped, verify, and let the command execute."""
+        channels, installer = self._channels, self._installer
         channels.close_inner()
         deadline = monotonic() + START_TIMEOUT
         ready = False
@@ -80,7 +84,7 @@ class Supervisor:
             self._meanwhile()
             for word, rest in self._words(channels, deadline):
                 if word == "P" and not self.pid and _number(rest) > 0:
-                    self._adopt(_number(rest), inside=inside)
+                    self._adopt(_number(rest))
                 elif word == "N" and not self.pid:
                     say("the container's filter asks its supervisor about some calls, which fail here (ENOSYS)")
                 elif word == "R" and not ready:
@@ -184,13 +188,14 @@ class Supervisor:
         words = " ".join(plan["command"]) if plain else name
         return f"docker nsenter --tools host {plan['target']['name']} {words}"
 
-    def _adopt(self, pid: int, *, inside: bool) -> None:
+    def _adopt(self, pid: int) -> None:
         """Take over the command's process, and put it into its v2 cgroup if need be."""
         posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # ECHILD unless it is ours
         self.pid = pid
         cgroups = self.entry.cgroups
-        if cgroups and cgroups.unified >= 0 and not inside:
+        if cgroups and cgroups.unified >= 0 and not self._inside:
             cgroups.attach(pid)
+        self._check.place(pid)
 
     def _executed(self, installer: int) -> None:
         """Tell a successful execve from a death before it: both hang up."""
@@ -218,12 +223,12 @@ class Supervisor:
                 self._end()
             if self.deadline and monotonic() >= self.deadline:
                 self._force()
-            for pump in self.entry.io.pumps:
+            for pump in self.pumps:
                 if pump.active and pumps.ready(pump, ready) and not _carried(pump.carry, pump):
                     self._finish(pump)
             if self.status is not None:
                 break
-        for pump in self.entry.io.pumps:
+        for pump in self.pumps:
             _carried(pump.end, pump)
 
     def _interests(self) -> dict[int, int]:
@@ -231,7 +236,7 @@ class Supervisor:
         wanted = {self._wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
-        for pump in self.entry.io.pumps:
+        for pump in self.pumps:
             if pump.active:
                 fd, mask = pump.interest()
                 wanted[fd] = wanted.get(fd, 0) | mask
@@ -381,11 +386,6 @@ def _kill(pid: int) -> None:
             sleep(0.01)
     except (ProcessLookupError, ChildProcessError):
         return
-
-
-def exit_status(status: int) -> int:
-    """Turn a wait status into docker's exit status: the command's own, or 128 plus the signal's number."""
-    return posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else 128 + posix.WTERMSIG(status)
 
 
 def describe(status: int) -> str:

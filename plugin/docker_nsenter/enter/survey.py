@@ -22,7 +22,7 @@ def survey(plan: "Plan") -> "Facts":
     """Describe the process, what the command would hold, and what raw nsenter would; Refusal as for an entry."""
     entry = Entry(plan)
     entry.target = pin(plan["target"]["pid"], plan["target"]["container"])
-    entry.joined = namespaces.differing(entry.target, plan["namespaces"])
+    entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.own)
     resolve(entry)
     pid1 = facts.of_process(entry.target)
     pid1["directory"] = posix.readlink("cwd", dir_fd=entry.target.proc)

@@ -27,11 +27,18 @@ class Check:
         self.groups = sorted(entry.host_groups())
         self.namespaces = _namespaces(entry)
 
-    def confirm(self, pid: int) -> None:
-        """Refuse when the kernel does not confirm every restriction of process `pid`."""
-        entry = self.entry
+    def place(self, pid: int) -> None:
+        """Refuse when process `pid` is not sealed and where it should be, which holds from its first moment."""
         if not sealed(pid):
             raise Refusal("the kernel does not confirm that the interpreter is sealed")
+        for name, wanted in self.namespaces.items():
+            actual = posix.readlink(f"/proc/{pid}/ns/{name}")
+            if actual != wanted:
+                _refuse(f"{name} namespace", actual, wanted)
+
+    def confirm(self, pid: int) -> None:
+        """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
+        entry = self.entry
         if entry.home >= 0 and not shelter.confirmed(pid):
             raise Refusal("the kernel does not confirm that the host's files are sheltered")
         status = parse_status(read(f"/proc/{pid}/status"))
@@ -40,17 +47,8 @@ class Check:
                 _refuse(field, _shown(field, status[field]), _shown(field, wanted))
         if entry.credentials and sorted(set(status["Groups"])) != self.groups:
             _refuse("Groups", str(status["Groups"]), str(self.groups))
-        for name, identity in self.namespaces.items():
-            actual = posix.readlink(f"/proc/{pid}/ns/{name}")
-            if actual != identity:
-                _refuse(f"{name} namespace", actual, identity)
         if entry.tools:
             _check_mounts(entry, pid)
-        self._confirm_rest(pid)
-
-    def _confirm_rest(self, pid: int) -> None:
-        """Compare the cgroups, the limits and the label."""
-        entry = self.entry
         if entry.plan["cgroups"] and entry.cgroups:
             rows = parse(read(f"/proc/{pid}/cgroup"))
             for row in entry.cgroups.rows:
