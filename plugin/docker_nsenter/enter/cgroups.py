@@ -23,7 +23,9 @@ def parse(text: bytes) -> list[tuple[str, str]]:
 def mounts(mountinfo: bytes) -> dict[str, tuple[str, str]]:
     """Map each hierarchy's controllers ('' for v2) to (root, mount point), as /proc/self/mountinfo shows them."""
     found = {}
-    for line in mountinfo.decode("utf-8", "surrogateescape").splitlines():
+    # One line of a machine's hundreds or thousands is a cgroup's
+    lines = (line for line in mountinfo.split(b"\n") if b" - cgroup" in line)
+    for line in b"\n".join(lines).decode("utf-8", "surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
         kind, _, rest = after.partition(" ")
         root, point = before.split(" ", 5)[3:5]

@@ -50,13 +50,10 @@ def is_here(container: "Container") -> bool:
     Stage 2 asks the same when the process is pinned.
     """
     from ..enter.belonging import belongs
+    from ..enter.files import lines, read
 
     try:
-        with (
-            open(f"/proc/{container.pid}/mountinfo", "rb") as mounts,
-            open(f"/proc/{container.pid}/cgroup", "rb") as own,
-        ):
-            return belongs(container.id, mounts, own.read())
+        return belongs(container.id, lines(f"/proc/{container.pid}/mountinfo"), read(f"/proc/{container.pid}/cgroup"))
     except OSError as problem:
         if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: no such process; EACCES; EINVAL: a zombie
             return False
