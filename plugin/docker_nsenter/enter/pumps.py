@@ -254,12 +254,12 @@ def ready(pump: Pump, events: dict[int, int]) -> bool:
 
 
 def begin(flows: list[tuple[str, int, int, int]]) -> list[Pump]:
-    """Begin what stdio.prepare laid out: (kind, source, sink, the one to close, or the command's end if `inward`)."""
+    """Begin what stdio.prepare laid out: the kind of a pump and what that takes."""
     kinds: dict[str, Callable[[int, int, int], Pump]] = {"typed": Typed, "outward": Outward, "inward": inward}
-    return [kinds[kind](source, sink, other) for kind, source, sink, other in flows]
+    return [kinds[kind](*descriptors) for kind, *descriptors in flows]
 
 
-def inward(source: int, sink: int, reader: int) -> Pump:
+def inward(source: int, reader: int, sink: int) -> Pump:
     """Choose the pump that feeds a pipe of ours, of which the command gets `reader`, from the caller's descriptor."""
     mode = posix.fstat(source).st_mode
     if S_ISREG(mode):

@@ -88,7 +88,7 @@ def _end_of_file() -> int:
 def _inward(io: Stdio) -> int:
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(writer, False)
-    io.flows.append(("inward", 0, writer, reader))
+    io.flows.append(("inward", 0, reader, writer))
     return int(reader)
 
 
