@@ -1,5 +1,6 @@
-"""Attackers: programs for hostile containers, other tools as the bar, and copies of the plugin without a defence."""
+"""Containers of the parity test by title; programs for hostile ones, other tools, copies without a defence."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,12 +13,25 @@ from typing import Any
 import pytest
 from docker_nsenter.install import loader
 
-from ..conftest import TOP, Call, Done
+from ..conftest import TOP, Call, Done, Run
 from ..weaken import Change, weakened
+from .test_parity import CONTAINERS, PROFILE
 
 Plugin = Callable[..., Call]
 Raw = Callable[..., Done]
 REAL = os.path.realpath(sys.executable)
+
+
+@pytest.fixture
+def start(run: Run, tmp_path: Path) -> Callable[..., str]:
+    """Start one of the parity test's containers by its title, with more flags if need be."""
+
+    def begin(title: str, *more: str) -> str:
+        profile = tmp_path / "profile.json"
+        profile.write_text(json.dumps(PROFILE))
+        return run(*more, *(flag.replace("PROFILE", str(profile)) for flag in CONTAINERS[title]))
+
+    return begin
 
 
 @pytest.fixture

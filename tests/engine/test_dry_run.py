@@ -13,7 +13,6 @@ from docker_nsenter.enter.accept import accept
 from docker_nsenter.enter.target import parse_status
 
 from ..conftest import Call, Run, wait_until
-from .test_parity import CONTAINERS, PROFILE
 
 READ = (
     "cat /proc/self/status; echo ==; cat /proc/self/limits; echo ==; cat /proc/self/oom_score_adj; echo ==; "
@@ -44,18 +43,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.fixture
-def start(run: Run, tmp_path: Path) -> Callable[[str], str]:
-    """Start one of the parity test's containers; the host's view of cgroups lets us compare their paths."""
-
-    def begin(title: str) -> str:
-        profile = tmp_path / "profile.json"
-        profile.write_text(json.dumps(PROFILE))
-        return run("--cgroupns=host", *(flag.replace("PROFILE", str(profile)) for flag in CONTAINERS[title]))
-
-    return begin
-
-
 def reality(text: str) -> dict[str, Any]:
     """Read what a command inside printed of itself."""
     status, shown, oom_score_adj, cgroup, directory, label = text.split("==\n")
@@ -77,9 +64,9 @@ def dry_run(nsenter: Call, *words: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("title", FLAVOURS)
 def test_every_column_is_what_the_kernel_says(
-    start: Callable[[str], str], docker: Call, nsenter: Call, pid_of: Any, title: str
+    start: Callable[..., str], docker: Call, nsenter: Call, pid_of: Any, title: str
 ) -> None:
-    name = start(title)
+    name = start(title, "--cgroupns=host")  # the host's view of cgroups lets us compare their paths
     columns = dry_run(nsenter, name)["restrictions"]
     assert columns["docker_exec"] == reality(docker("exec", name, "sh", "-c", READ).stdout)
     assert columns["you"] == reality(nsenter(name, "sh", "-c", READ, check=True).stdout)

@@ -22,7 +22,7 @@ from docker_nsenter.routes import images, watcher
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
 from .remote import Remote
-from .test_parity import CONTAINERS, FIELDS, PROFILE
+from .test_parity import CONTAINERS, FIELDS
 from .test_process import processes
 from .test_terminal import PROMPT
 
@@ -56,18 +56,6 @@ def helper(nsenter: Call) -> Call:
     return call
 
 
-@pytest.fixture
-def start(run: Run, tmp_path: Path) -> Callable[[str], str]:
-    """Start one of the containers of test_parity.py by its title."""
-
-    def begin(title: str) -> str:
-        profile = tmp_path / "profile.json"
-        profile.write_text(json.dumps(PROFILE))
-        return run(*(flag.replace("PROFILE", str(profile)) for flag in CONTAINERS[title]))
-
-    return begin
-
-
 def told(done: Done) -> list[str]:
     """Keep of all that was read what must agree."""
     assert done.returncode == 0, done.stderr
@@ -83,7 +71,7 @@ def agree(docker: Call, ours: Call, name: str, *options: str, **settings: Any) -
 
 @pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS)
 def test_a_helper_gives_what_docker_exec_gives(
-    start: Callable[[str], str], docker: Call, helper: Call, title: str
+    start: Callable[..., str], docker: Call, helper: Call, title: str
 ) -> None:
     agree(docker, helper, start(title))
 
@@ -139,7 +127,7 @@ def test_who_is_in_the_docker_group_enters_without_root(
 
 @pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS[:2])
 def test_without_root_it_is_what_docker_exec_gives(
-    unprivileged: Callable[..., Done], start: Callable[[str], str], docker: Call, engine: Engine, title: str
+    unprivileged: Callable[..., Done], start: Callable[..., str], docker: Call, engine: Engine, title: str
 ) -> None:
     group = os.stat(engine["DOCKER_HOST"].removeprefix("unix://")).st_gid
     name = start(title)
@@ -184,7 +172,7 @@ def test_an_engine_elsewhere_is_entered_by_a_helper_of_an_image(
 
 @pytest.mark.parametrize("title", CONTAINERS if FULL else KINDS[1:2])
 def test_from_elsewhere_it_is_what_docker_exec_gives(
-    start: Callable[[str], str], docker: Call, remote: Remote, title: str
+    start: Callable[..., str], docker: Call, remote: Remote, title: str
 ) -> None:
     name = start(title)
     words, env = remote.tls()
