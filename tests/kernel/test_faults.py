@@ -72,10 +72,14 @@ def target() -> Iterator[int]:
 
 
 def occurrences(trace: str) -> dict[str, set[int]]:
-    """Count, per call, the highest number of times that one process makes it after it protected itself."""
+    """Count, per call, the highest number of times that one process makes it after it protected itself.
+
+    Not what opens and reads a .pyc file, in whose place Python takes the source.
+    """
     counts: Counter[tuple[str, str]] = Counter()
     found: dict[str, set[int]] = {}
     ours: list[str] = []
+    importing: set[str] = set()
     for line in trace.splitlines():
         match = re.match(r"(\d+)\s+(\w+)\((.*)", line)
         if not match:
@@ -89,6 +93,11 @@ def occurrences(trace: str) -> dict[str, set[int]]:
         # the first of those in MOST are the interpreter's start, in another process
         counted = pid == ours[0] or name not in MOST if ours else False
         # CPython 3.12 and later count their own threads at a fork, and do without where they can't
+        if name == "openat" and re.search(r"\.pyc?\"", rest):
+            importing.add(pid)
+        elif name == "close":
+            importing.discard(pid)
+        counted &= pid not in importing
         counted &= not re.search(r'/proc/self/stat", O_RDONLY(\)| <)|, 1024\)|^\d+ <unf', rest)
         if counted and name in CALLS:
             found.setdefault(name, set()).add(counts[pid, name])

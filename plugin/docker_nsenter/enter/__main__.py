@@ -27,14 +27,16 @@ def main() -> "NoReturn":
     serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else -1)
 
 
-def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/") -> "NoReturn":
+def serve(
+    plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/", *, sealed: bool = False
+) -> "NoReturn":
     """Enter by the Plan that can be read from a descriptor; never return.
 
-    `files` leads to the root directory of the mount namespace `home`.
+    `files` leads to the root directory of the mount namespace `home`; `sealed` tells that this interpreter is.
     """
     status = 125
     try:
-        _protect()
+        _protect(sealed=sealed)
         text = read_all(plan_fd, LARGEST_PLAN)
         posix.close(plan_fd)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
@@ -56,11 +58,11 @@ def serve(plan_fd: int, planner: int, socket: str, home: int = -1, files: str = 
     posix._exit(status)
 
 
-def _protect() -> None:
+def _protect(*, sealed: bool) -> None:
     """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     sys.excepthook = _unexpected
-    if not seal.sealed("self"):
+    if not sealed and not seal.sealed("self"):
         seal.in_place()
     stdio.fill_standard()
     kernel.close_range(3, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)

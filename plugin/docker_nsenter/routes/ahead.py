@@ -24,7 +24,7 @@ def become(plan_fd: int, planner: int) -> "NoReturn":
         seal.in_place()
     except OSError:
         execute(plan_fd, planner, socket)
-    stage2.serve(plan_fd, planner, socket)
+    stage2.serve(plan_fd, planner, socket, sealed=True)
 
 
 def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":
