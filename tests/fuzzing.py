@@ -232,7 +232,7 @@ def proc_file(value: tuple[bytes, bytes]) -> None:
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")  # as the kernel does in status
     status = KERNELS["status"].split(b"\n", 1)[1]
     assert parse_status(b"Name:\t" + escaped + b"\n" + status) == parse_status(status)
-    for parse in (parse_status, limits.parse, cgroups.parse, cgroups.mounts):
+    for parse in (parse_status, limits.parse, cgroups.parse, lambda text: cgroups.mounts(text.split(b"\n"))):
         try:
             parse(text)
         except ValueError:
@@ -245,7 +245,7 @@ def proc_file(value: tuple[bytes, bytes]) -> None:
     facts.label(target)
     for path in ("/a", "/../x", os.fsdecode(name.replace(b"\0", b""))):
         try:
-            place = cgroups.directory(cgroups.mounts(KERNELS["mountinfo"]), "", path)
+            place = cgroups.directory(cgroups.mounts(KERNELS["mountinfo"].split(b"\n")), "", path)
             assert ".." not in place.split("/")
         except OSError:
             continue

@@ -5,7 +5,7 @@ import os
 from . import defaults
 from .enter import cgroups, facts
 from .enter.capabilities import NUMBERS, names
-from .enter.files import read
+from .enter.files import lines, read
 from .enter.namespaces import NAMES, ours
 from .enter.refusal import Refusal
 from .enter.target import Target
@@ -206,7 +206,7 @@ CGROUP_LIMITS = (
 
 def _cgroup_limits(target: Target) -> dict[str, str]:
     """Read the limits of the process's cgroups, below the mounts of this machine."""
-    hierarchies = cgroups.mounts(read("/proc/self/mountinfo"))
+    hierarchies = cgroups.mounts(lines("/proc/self/mountinfo"))
     found = {}
     for controllers, path in cgroups.parse(target.read("cgroup")):
         try:

@@ -6,9 +6,13 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 
 import posix
 
-from .files import read
+from .files import lines, read
 from .refusal import Refusal
 from .target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def parse(text: bytes) -> list[tuple[str, str]]:
@@ -20,21 +24,23 @@ def parse(text: bytes) -> list[tuple[str, str]]:
     return rows
 
 
-def mounts(mountinfo: bytes) -> dict[str, tuple[str, str]]:
-    """Map each hierarchy's controllers ('' for v2) to (root, mount point), as /proc/self/mountinfo shows them."""
-    found = {}
-    # One line of a machine's hundreds or thousands is a cgroup's
-    lines = (line for line in mountinfo.split(b"\n") if b" - cgroup" in line)
-    for line in b"\n".join(lines).decode("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
+def mounts(mountinfo: "Iterable[bytes]", wanted: "set[str] | None" = None) -> dict[str, tuple[str, str]]:
+    """Map each hierarchy's controllers ('' for v2) to (root, mount point), as the lines of mountinfo show them.
+
+    No more lines are taken than it takes to find the `wanted`: behind them may be hundreds of containers' mounts.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for line in mountinfo:
+        if b" - cgroup" not in line:
+            continue
+        before, _, after = line.decode("utf-8", "surrogateescape").partition(" - ")
         kind, _, rest = after.partition(" ")
         root, point = before.split(" ", 5)[3:5]
-        if kind == "cgroup2":
-            found[""] = (root, point)
-        elif kind == "cgroup":
-            options = rest.split(" ")[-1].split(",")
-            for option in options:
-                found[option] = (root, point)
+        options = [""] if kind == "cgroup2" else rest.split(" ")[-1].split(",")
+        for option in options:
+            found.setdefault(option, (root, point))
+        if wanted is not None and wanted <= found.keys():
+            break
     return found
 
 
@@ -62,7 +68,8 @@ class Cgroups:
         self._places: dict[str, str] = {}  # where each controller's cgroup of the container lies
         own = parse(read("/proc/self/cgroup"))
         missing = [row for row in self.rows if row not in own]
-        hierarchies = mounts(read("/proc/self/mountinfo"))
+        first = {controllers.split(",", maxsplit=1)[0] for controllers, _ in missing}
+        hierarchies = mounts(lines("/proc/self/mountinfo"), first) if missing else {}
         for controllers, path in missing:
             try:
                 place = directory(hierarchies, controllers, path)
