@@ -6,9 +6,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from . import defaults
+from . import defaults, overview
 from .enter.capabilities import ALL, NUMBERS, names
 from .errors import printable
+from .overview import HOST, ORDER, QUIET, SHARED, WARNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 KNOWN = (1 << len(NUMBERS)) - 1
-WARNING, HOST, SHARED, QUIET = "bold red", "yellow", "cyan", "dim"
-ORDER = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user", "time")
 
 
 def harmless(value: "Any") -> "Any":
@@ -39,20 +38,15 @@ def harmless(value: "Any") -> "Any":
 def show_listing(found: "Row") -> None:
     """Print one row a container."""
     console = Console(highlight=False)
-    found = harmless(found)
-    rows = found["containers"]
-    if not rows:
-        console.print("no container is running")
+    if not found["containers"]:
+        console.print(overview.NOBODY)
         return
-    table = _table("container", "namespaces", "capabilities", "seccomp")
-    labelled = any(row["label"] for row in rows)
-    if labelled:
-        table.add_column("label")
+    heading, *rows = overview.table(found)
+    table = _table(*(lines[0][0] for _, lines in heading))
     for row in rows:
-        cells = [_who(row), _namespaces(row), _sets(row), _filters(row)]
-        table.add_row(*cells, *([Text(row["label"] or "none")] if labelled else []))
+        table.add_row(*map(_text, row))
     console.print(table)
-    _notes(console, found["notes"])
+    _notes(console, overview.notes(found))
 
 
 def _table(*columns: str) -> Table:
@@ -64,61 +58,12 @@ def _table(*columns: str) -> Table:
 
 def _notes(console: Console, notes: "Iterable[str]") -> None:
     for note in notes:
-        console.print(Text(f"note: {note}", style=QUIET))
+        console.print(Text(note, style=QUIET))
 
 
-def _who(row: "Row") -> Text:
-    """Name a container, in warning colour when it is privileged."""
-    cell = Text(row["name"], style=WARNING if row["privileged"] else "bold")
-    if row["privileged"]:
-        cell.append("\nprivileged", style=WARNING)
-    if row["status"] == "paused":
-        cell.append("\npaused", style=QUIET)
-    return cell
-
-
-def _namespaces(row: "Row") -> Text:
-    """Group a container's namespaces by whose they are."""
-    spaces = row["namespaces"]
-    lines = []
-    for relation, style in (("own", ""), ("host", HOST), ("unknown", QUIET)):
-        kinds = [name for name in ORDER if spaces.get(name, {}).get("of") == relation]
-        if kinds:
-            lines.append(Text(f"{relation}: {' '.join(kinds)}", style=style))
-    for name in ORDER:
-        space = spaces.get(name, {})
-        if space.get("of") == "shared":
-            whose = f"{space['joined']}'s" if space["joined"] else f"shared with {', '.join(space['with'])}"
-            lines.append(Text(f"{name}: {whose}", style=SHARED))
-    if spaces.get("user", {}).get("of") != "host" and row["mapping"]:
-        lines.append(Text(f"root there is uid {row['mapping'][0][1]} here"))
-    return Text("\n").join(lines)
-
-
-def _sets(row: "Row") -> Text:
-    """Tell the capabilities by what docker's default is."""
-    beyond, below = row["beyond_default"], row["below_default"]
-    if not row["bounding"]:
-        return Text("none", style="green")
-    cell = Text("docker's default" if not below or len(below) < len(row["bounding"]) else "")
-    if len(beyond) > 12:
-        return Text(f"{len(row['bounding'])}: nearly all of the host's", style=WARNING)
-    if not cell.plain:
-        return Text(" ".join(row["bounding"]))
-    for name in beyond:
-        cell.append(f"\n+ {name}", style=WARNING)
-    for name in below:
-        cell.append(f"\n- {name}", style="green")
-    return cell
-
-
-def _filters(row: "Row") -> Text:
-    """Tell the filters, and no_new_privs."""
-    count = row["seccomp_filters"]
-    cell = Text(f"{count} filter{'s' * (count > 1)}" if count else "none", style="" if count else WARNING)
-    if row["no_new_privs"]:
-        cell.append("\nno_new_privs", style="green")
-    return cell
+def _text(cell: "overview.Cell") -> Text:
+    base, lines = cell
+    return Text("\n", style=base).join(Text(text, style=style) for text, style in lines)
 
 
 # --- one container in full ----------------------------------------------------------------------------------------
@@ -139,7 +84,7 @@ def show_card(row: "Row") -> None:
     for name, value in card_rows(row).items():
         facts.add_row(name, value if isinstance(value, Text) else Text(value))
     console.print(Group(*parts, facts))
-    _notes(console, row["notes"])
+    _notes(console, overview.notes(row))
 
 
 def _spaces_table(row: "Row") -> Table:
@@ -173,7 +118,7 @@ def card_rows(row: "Row") -> "dict[str, str | Text]":
     beyond = " ".join(row["beyond_default"])
     rows["beyond default"] = Text(beyond, style=WARNING) if beyond else "nothing"
     rows["below default"] = " ".join(row["below_default"]) or "nothing"
-    rows["seccomp"] = _filters(row)
+    rows["seccomp"] = _text(overview.filters(row))
     rows["no_new_privs"] = "yes" if row["no_new_privs"] else "no"
     rows["label"] = row["label"] or "none"
     for name in ("uid_map", "gid_map"):

@@ -18,7 +18,7 @@ class Problem(Exception):
 
 def printable(text: str) -> str:
     """Replace what could control a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def report(problem: Problem) -> int:

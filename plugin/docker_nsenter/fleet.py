@@ -6,31 +6,24 @@ from .enter.wire import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 AHEAD = 64  # questions on their way at once: 10 kB, which the connection holds while nobody reads
 
 
-def running(endpoint: Endpoint, meanwhile: "Callable[[], object]" = bool) -> "list[engine.Container]":
-    """List the running containers by name; one that ends meanwhile is left out. Paused ones run, too.
-
-    `meanwhile` is called while the engine works on the answers.
-    """
+def running(endpoint: Endpoint) -> "list[engine.Container]":
+    """List the running containers by name; one that ends meanwhile is left out. Paused ones run, too."""
     status, listed = engine.ask(endpoint, "/containers/json")
     if status != 200 or not isinstance(listed, list):
         raise engine.odd(endpoint)
     paths = [f"/containers/{engine.quote(str(row.get('Id', '')))}/json" for row in listed if isinstance(row, dict)]
-    answers = (
-        _ask_all(endpoint, paths, meanwhile)
-        if engine.is_local(endpoint)
-        else (engine.ask(endpoint, path) for path in paths)
-    )
+    answers = _ask_all(endpoint, paths) if engine.is_local(endpoint) else (engine.ask(endpoint, path) for path in paths)
     found = [engine.read_container(reply) for status, reply in answers if status == 200]
     return sorted((each for each in found if each.pid > 0), key=lambda each: each.name)
 
 
-def _ask_all(endpoint: Endpoint, paths: list[str], meanwhile: "Callable[[], object]") -> "Iterator[tuple[int, Any]]":
+def _ask_all(endpoint: Endpoint, paths: list[str]) -> "Iterator[tuple[int, Any]]":
     """Ask over one unix socket, keeping it open (HTTP/1.1)."""
     if not paths:
         return
@@ -38,7 +31,6 @@ def _ask_all(endpoint: Endpoint, paths: list[str], meanwhile: "Callable[[], obje
     try:
         for path in paths[:AHEAD]:
             connection.send(path)
-        meanwhile()
         for at in range(len(paths)):
             status, body = connection.receive()
             if at + AHEAD < len(paths):

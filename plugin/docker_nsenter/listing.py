@@ -51,8 +51,7 @@ def describe(container: "Container", *, local: bool) -> "Row":
     target = _target(container, row) if local else None
     if not local:
         row["notes"].append("the engine is on another machine: this is its word, not the kernel's")
-    granted = defaults.granted(container, every_capability())
-    row.update(_restrictions(target, container, granted))
+    row.update(_restrictions(target, container))
     row["namespaces"] = _namespaces(target, container, row["notes"])
     row["mapping"] = facts.id_map(target, "uid_map") if target else None
     bounding = sum(1 << NUMBERS[name] for name in row["bounding"] if name in NUMBERS)
@@ -82,7 +81,7 @@ def _target(container: "Container", row: "Row") -> "Target | None":
     return target
 
 
-def _restrictions(target: "Target | None", container: "Container", granted: int) -> "Row":
+def _restrictions(target: "Target | None", container: "Container") -> "Row":
     """Read the process's sets, filters and label; without a process take the engine's word."""
     if target:
         found = facts.of_status(target.status)
@@ -94,7 +93,7 @@ def _restrictions(target: "Target | None", container: "Container", granted: int)
         }
     unconfined = container.privileged or "seccomp=unconfined" in container.security_opt
     return {
-        "bounding": names(granted),
+        "bounding": names(defaults.granted(container, every_capability())),
         "seccomp_filters": 0 if unconfined else 1,
         "no_new_privs": any(word.startswith("no-new-privileges") for word in container.security_opt),
         "label": container.apparmor or container.selinux or "",

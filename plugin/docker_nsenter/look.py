@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import docker_cli, engine, stage1
+from . import docker_cli, engine, overview, stage1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
     if not local:
         stage1.add_packages()  # the docker SDK
     if not request.container:
-        found = fleet.running(endpoint, bool if request.format == "json" else _load)
-        return _show(request, listing.listing(found, local=local), "listing")
+        return _show(request, listing.listing(fleet.running(endpoint), local=local), "listing")
     container = engine.find(endpoint, request.container, paused_ok=True)
     return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
 
@@ -44,18 +43,16 @@ def explain(planned: "stage1.Planned") -> int:
     return _show(request, shown, "explanation")
 
 
-def _load() -> None:
-    """Import what draws tables, which takes as long as the engine takes for its answers."""
-    stage1.add_packages()
-    from . import describe  # noqa: F401
-
-
 def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:
     """Print as JSON, or as a table."""
     if request.format == "json":
         import json
 
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return 0
+    text = overview.drawn(found) if kind == "listing" else None
+    if text is not None:
+        sys.stdout.write(text)
         return 0
     stage1.add_packages()
     from . import describe
