@@ -505,7 +505,7 @@ def test_what_nobody_expected_is_one_sentence(error: str, sentence: str) -> None
         f"import sys; sys.path.insert(0, {str(PLUGIN.parent)!r})\n"
         "from docker_nsenter.enter import __main__ as stage2\n"
         "sys.excepthook = stage2._unexpected\n"
-        f"def fail():\n    raise {error}\n"
+        f"def fail(**_):\n    raise {error}\n"
         "stage2._protect = fail\nstage2.serve(0, 0, '')"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
