@@ -22,6 +22,7 @@ ALLOWED = {
     "fcntl",
     "termios",
     "_stat",
+    "_frozen_importlib",
     "_signal",
     "_socket",
     "_ctypes",

@@ -6,6 +6,7 @@ user's own ~/.docker runs whatever has got hold of that user's files. Access con
 
 import posix
 import sys
+from _frozen_importlib import FrozenImporter
 
 from .files import read
 from .refusal import Refusal
@@ -47,29 +48,30 @@ def _files() -> "Iterator[str]":
     bundled = False
     for module in tuple(sys.modules.values()):
         file: str | None = getattr(module, "__file__", None)
-        if file:
-            directories.add(file.rpartition("/")[0])
-        if hasattr(getattr(module, "__loader__", None), "bundled"):  # bundle.py's: not this file was run
+        loader = getattr(module, "__loader__", None)
+        if not file or loader is FrozenImporter:  # frozen: it is a part of the program
+            continue
+        directories.add(file.rpartition("/")[0])
+        if hasattr(loader, "bundled"):  # not this file was run, but it would be if it changed
             bundled = True
-        elif file:
+        else:
             yield file
     for directory in directories:
-        yield from _compiled(f"{directory}/__pycache__", ".bundle" if bundled else "")
+        if PACKAGE in directory:
+            yield from _compiled(f"{directory}/__pycache__", bundled=bundled)
         opened = posix.open(directory or "/", posix.O_PATH | posix.O_CLOEXEC)
         yield posix.readlink(f"/proc/self/fd/{opened}")
         posix.close(opened)
 
 
-def _compiled(directory: str, ending: str) -> "Iterator[str]":
-    """Yield the compiled files of the package, which are what is really run, and their directory."""
-    if PACKAGE not in directory:
-        return
+def _compiled(directory: str, *, bundled: bool) -> "Iterator[str]":
+    """Yield a directory of compiled files of the package, and those that are what is really run."""
     try:
         names = posix.listdir(directory)
     except FileNotFoundError:
         return
     yield directory
-    yield from (f"{directory}/{name}" for name in names if name.endswith(ending))
+    yield from (f"{directory}/{name}" for name in names if not bundled or name.endswith(".bundle"))
 
 
 def _links(path: str) -> "Iterator[str]":

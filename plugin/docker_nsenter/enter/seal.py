@@ -137,7 +137,6 @@ def forget() -> None:
     fields = read("/proc/self/stat").rpartition(b")")[2].split()
     begin, end = int(fields[48 - 3]), int(fields[51 - 3])  # from arg_start to env_end
     kernel.memory_wipe(begin, end - begin)
-    for name, value in posix.environ.items():
-        kernel.wipe(name)
+    for value in posix.environ.values():
         kernel.wipe(value)
     posix.environ.clear()

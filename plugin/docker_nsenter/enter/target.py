@@ -7,22 +7,26 @@ from .belonging import belongs
 from .files import lines, read
 from .refusal import Refusal
 
-# /proc/PID/status: the fields that the entered command must share, and how they are written
-HEXADECIMAL = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-DECIMAL = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "PPid", "TracerPid")
+# /proc/PID/status: the fields that an entry needs, and the base of their numbers
+FIELDS = {
+    **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 16),
+    **dict.fromkeys(("NoNewPrivs", "Seccomp", "Seccomp_filters", "PPid", "TracerPid", "Uid", "Gid", "Groups"), 10),
+    "NSpid": 10,
+    "Umask": 8,
+}
 
 
 def parse_status(text: bytes) -> dict[str, list[int]]:
-    """Parse /proc/PID/status into whole numbers per field that an entry needs (proc_pid_status(5))."""
+    """Parse /proc/PID/status into whole numbers per field (proc_pid_status(5)).
+
+    A process's name stands there too, and may hold all but a newline: only behind one is a field's name one.
+    """
     found: dict[str, list[int]] = {}
-    for line in text.decode("ascii", "replace").splitlines():
-        name, _, value = line.partition(":")
-        if name in HEXADECIMAL:
-            found[name] = [int(value, 16)]
-        elif name in DECIMAL or name in ("Uid", "Gid", "Groups", "NSpid"):
-            found[name] = [int(word) for word in value.split()]
-        elif name == "Umask":
-            found[name] = [int(value, 8)]
+    text = b"\n" + text
+    for name, base in FIELDS.items():
+        _, mark, rest = text.partition(b"\n" + name.encode() + b":")
+        if mark:
+            found[name] = [int(word, base) for word in rest.partition(b"\n")[0].split()]
     return found
 
 
