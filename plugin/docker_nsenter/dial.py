@@ -4,12 +4,13 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 """
 
 import os
-import shutil
-import socket
-import subprocess
 
 from .docker_cli import Endpoint
 from .errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
 
 LARGEST_HEAD = 65536
 
@@ -17,7 +18,7 @@ LARGEST_HEAD = 65536
 class Stream:
     """Hold an attached stream's descriptor, and what came with the engine's agreement."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: "socket") -> None:
         """Take the connection over."""
         self.fd = connection.detach()
         self.first = b""
@@ -27,10 +28,11 @@ class Stream:
         os.close(self.fd)
 
 
-def attach(endpoint: Endpoint, version: str, container: str) -> Stream:
+def attach(endpoint: Endpoint, container: str) -> Stream:
     """Attach to a container's standard descriptors, as `docker attach` does (Docker Engine API, ContainerAttach)."""
     stream = Stream(connect(endpoint))
-    path = f"/v{version}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+    version = f"/v{endpoint.api_version}" if endpoint.api_version else ""
+    path = f"{version}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
     lines = [f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade", "Upgrade: tcp", "Content-Length: 0"]
     lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if not set("\r\n") & set(value)]
     write(stream.fd, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
@@ -53,17 +55,23 @@ def write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def connect(endpoint: Endpoint) -> socket.socket:
-    """Connect to the engine."""
+def connect(endpoint: Endpoint) -> "socket":
+    """Connect to the engine; what only another machine's takes is imported only for that."""
     if endpoint.host.startswith("unix://"):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        from _socket import AF_UNIX, SOCK_STREAM, socket
+
+        connection = socket(AF_UNIX, SOCK_STREAM)
         connection.connect(endpoint.host.removeprefix("unix://"))
         return connection
+    import shutil
+    import subprocess
+    from socket import socketpair
+
     docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or "docker"
     program = shutil.which(docker) or shutil.which("docker")
     if not program:
         raise Problem(f"reaching {endpoint.host} needs the docker command, and there is none on the PATH")
-    ours, theirs = socket.socketpair()
+    ours, theirs = socketpair()
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
     words = [program, *endpoint.words, "system", "dial-stdio"]
     subprocess.Popen(words, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import docker
 import docker.errors
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException
 from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 from requests.exceptions import RequestException
@@ -13,6 +13,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from . import dial
+from .asking import Lacking, NotHere, meaning
 from .docker_cli import Endpoint
 from .engine import timeout
 from .errors import Problem
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST = "1.24"  # the first version of the API that the SDK speaks
 
-__all__ = ["APIError", "ImageNotFound", "Lacking", "NotHere", "Words", "client"]
-
-
-class NotHere(Exception):
-    """What would be bound is not on the engine's machine, or can't be executed there."""
-
-
-class Lacking(Exception):
-    """The engine does not hold a capability that was asked for."""
+__all__ = ["APIError", "Lacking", "NotHere", "Words", "client"]
 
 
 def client(endpoint: Endpoint, seconds: int = 0) -> Any:
@@ -108,12 +101,7 @@ class Words:
     def __exit__(self, kind: object, problem: "BaseException | None", trace: "TracebackType | None") -> None:
         """Raise what it means."""
         if isinstance(problem, APIError):
-            said = str(problem.explanation or problem).strip()
-            if "unable to apply caps" in said or "capabilit" in said:
-                raise Lacking(said) from None
-            if "bind source path does not exist" in said or "no such file or directory" in said:
-                raise NotHere(said) from None
-            raise Problem(f"the engine says: {said}") from None
+            raise meaning(str(problem.explanation or problem).strip()) from None
         if isinstance(problem, DockerException | RequestException | OSError):
             # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
             reason = str(problem).rpartition(": ")[2].rpartition("] ")[2].strip("'\")( ")

@@ -16,7 +16,6 @@ from typing import Any
 
 import pexpect
 import pytest
-from docker_nsenter import sdk
 from docker_nsenter.docker_cli import Endpoint
 from docker_nsenter.routes import images, watcher
 
@@ -399,15 +398,15 @@ def test_what_nobody_could_remove_is_removed_by_the_next_entry(
     docker: Call, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A helper that was created and never started, and an empty image, when even the watcher was killed."""
-    api = sdk.client(Endpoint(engine["DOCKER_HOST"], "default"))
+    endpoint = Endpoint(engine["DOCKER_HOST"], "default")
     docker("create", "--label", f"{LABEL}=lost", "--network", "none", BUSYBOX, "true")
-    images.empty(api, "lost")
+    images.empty(endpoint, "lost")
     mine = run()
     monkeypatch.setattr(watcher, "STALE", 3600.0)
-    watcher._remove_stale(api)
+    watcher._remove_stale(endpoint)
     assert left(docker), "others may be at work with what is fresh"
     monkeypatch.setattr(watcher, "STALE", -1.0)
-    watcher._remove_stale(api)
+    watcher._remove_stale(endpoint)
     assert not left(docker)
     assert docker("inspect", "-f", "{{.State.Running}}", mine).stdout == "true\n"
 

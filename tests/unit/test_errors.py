@@ -112,12 +112,8 @@ def ended_from_outside() -> None:
 
 def not_pulled() -> None:
     """Ask an engine for an image that it can't get."""
-    from docker_nsenter import sdk
-
-    def missing(_: str) -> None:
-        raise sdk.ImageNotFound("no such image")
-
-    images.provide(SimpleNamespace(inspect_image=missing, pull=lambda *_, **__: [{"error": "no route"}]), "my/python")
+    client = SimpleNamespace(pull=lambda *_, **__: [{"error": "no route"}])
+    images._pull(SimpleNamespace(client=client), "my/python")  # type: ignore[arg-type]
 
 
 def lacking() -> None:
@@ -316,12 +312,12 @@ RAISED: list[Row] = [
     (
         "the engine at {} closed the stream to the helper",
         "",
-        lambda: dial.attach(listening(b""), "1.41", "a"),
+        lambda: dial.attach(listening(b""), "a"),
     ),
     (
         "the engine at {} gives no stream to the helper: HTTP/1.1 404 Not Found",
         "",
-        lambda: dial.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "1.41", "a"),
+        lambda: dial.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "a"),
     ),
     (
         "reaching ssh://far needs the docker command, and there is none on the PATH",
@@ -331,7 +327,7 @@ RAISED: list[Row] = [
     (
         "the engine did not take the helper's empty image",
         "",
-        lambda: images.empty(SimpleNamespace(import_image_from_data=lambda *_, **__: '{"status": "x"}'), "x"),
+        lambda: images.empty(listening(b'HTTP/1.0 200 OK\r\n\r\n{"status": "x"}'), "x"),
     ),
     (
         "a detached command that is not in the container's cgroup ends with its helper",

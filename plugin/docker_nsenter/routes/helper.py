@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .. import defaults, engine, sdk
+from .. import asking, defaults, engine
 from ..dial import Stream, attach, write
 from ..docker_cli import Endpoint
 from ..enter import capabilities
@@ -16,7 +16,6 @@ from ..enter.files import read
 from ..errors import Problem, printable
 from . import images
 from .local import is_here
-from .streams import Client, Lost
 from .watcher import Watcher
 
 TYPE_CHECKING = False
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..enter.accept import Plan
     from ..stage1 import Planned
+    from .streams import Client
 
 # What stage 2 itself does: join, trace, read and write the host's /proc and cgroups, become anybody, make a null device
 NEEDED = (
@@ -42,7 +42,6 @@ while size:
 sys.path.insert(0, f"/proc/self/fd/{{memory}}")
 {START}
 """
-ANSWER = 120  # seconds: an engine under load takes long to start a container
 PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
 
 
@@ -67,10 +66,10 @@ def _debug(plan: "Plan", text: str) -> None:
 
 
 class Helper:
-    """Hold the engine's client, the helper's name, and who removes it when we can't."""
+    """Hold the helper's name, and who removes it when we can't."""
 
     def __init__(self, planned: "Planned") -> None:
-        """Open the engine, and start the watcher before there is anything to leave behind."""
+        """Start the watcher before there is anything to leave behind."""
         from .ahead import docker_socket
 
         assert planned.endpoint is not None
@@ -78,49 +77,51 @@ class Helper:
         self.endpoint: Endpoint = planned.endpoint
         self.name = f"docker-nsenter-{os.urandom(6).hex()}"
         self.socket = docker_socket()
+        self.docker: int | None = None
         self.watcher = Watcher(self.endpoint, self.name)
-        with self._words():
-            self.api = self.endpoint.client or sdk.client(self.endpoint, ANSWER)
-        self.api.timeout = ANSWER
 
     def run(self) -> int:
         """Start a helper and be its client."""
-        from ..enter.__main__ import connect
-
-        docker = connect(self.socket)
         client = self._start()
-        return client.run(self.plan, docker)
+        return client.run(self.plan, self._connected())
+
+    def _connected(self) -> int:
+        """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
+        from ..enter.__main__ import connect
+        from . import streams  # noqa: F401
+
+        if self.docker is None:
+            self.docker = connect(self.socket)
+        return self.docker
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def _start(self) -> Client:
+    def _start(self) -> "Client":
         """Start a helper of this machine's own Python where the engine is here, else of an image."""
         wanted = images.wanted(self.planned.request.helper_image, self.endpoint)
         if not wanted.asked and engine.is_local(self.endpoint):
             try:
                 return self._start_bound()
-            except (Lost, sdk.NotHere) as problem:
+            except (asking.Lost, asking.NotHere) as problem:
                 _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
-        with self._words():
-            images.provide(self.api, wanted.name)
+        images.provide(self.endpoint, wanted.name, self._connected)
         code = images.bundle(LIBRARY)
         if "mnt" not in self.plan["namespaces"] and not self.planned.request.command and not self.plan["shell"]:
             self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
         try:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT, str(len(code))], [], code)
-        except (Lost, sdk.NotHere) as problem:
+        except (asking.Lost, asking.NotHere) as problem:
             raise Problem(
                 f"the helper of image {wanted.name} did not start: {problem}",
                 "--helper-image names an image with Python 3.10 or newer",
             ) from None
 
-    def _start_bound(self) -> Client:
+    def _start_bound(self) -> "Client":
         """Start this machine's Python, bound read-only into an image that holds nothing."""
-        mounts = [images.bind(path, path) for path in images.python_paths()]
-        mounts.append(images.bind(LIBRARY, "/docker-nsenter"))
         self.watcher.note(b"i")
-        with self._words():
-            image = images.empty(self.api, self.name)
+        image = images.empty(self.endpoint, self.name, self._connected)
+        mounts = [images.bind(path, path) for path in images.python_paths()]  # all that stage 2 needs is loaded by now
+        mounts.append(images.bind(LIBRARY, "/docker-nsenter"))
         command = [os.path.realpath(sys.executable), *PYTHON, BOUND]
         boot = read("/proc/sys/kernel/random/boot_id")
         client = self._begin(image, command, mounts, b"", boot)
@@ -130,14 +131,16 @@ class Helper:
 
     def _begin(
         self, image: str, command: list[str], mounts: "list[dict[str, Any]]", code: bytes, boot: "bytes | None" = None
-    ) -> Client:
+    ) -> "Client":
         """Create, attach, start, greet; once more with less where the engine itself lacks a capability."""
+        from .streams import Client
+
         for held in self._capabilities():
             name = self.watcher.next_name()
             _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
             try:
                 stream = self._run(self._settings(image, command, mounts, held), name)
-            except sdk.Lacking as problem:
+            except asking.Lacking as problem:
                 lacking = problem
                 continue
             write(stream.fd, code)
@@ -148,13 +151,11 @@ class Helper:
 
     def _run(self, settings: "dict[str, Any]", name: str) -> Stream:
         """Create a helper, attach, start it."""
-        with self._words():
-            created = images.create(self.api, settings, name)
-        stream = attach(self.endpoint, self.api._version, created)
+        created = images.create(self.endpoint, settings, name)
+        stream = attach(self.endpoint, created)
         try:
-            with self._words():
-                images.start(self.api, created)
-        except (sdk.Lacking, sdk.NotHere):
+            images.start(self.endpoint, created)
+        except (asking.Lacking, asking.NotHere):
             stream.close()
             raise
         return stream
@@ -210,9 +211,6 @@ class Helper:
             "User": "0:0",
             "WorkingDir": "/",
         }
-
-    def _words(self) -> "sdk.Words":
-        return sdk.Words(self.endpoint)
 
 
 def _own_bounding() -> int:

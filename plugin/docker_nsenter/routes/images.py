@@ -1,17 +1,17 @@
 """What a helper is made of: this machine's Python bound into an empty image, or an image that has Python."""
 
-import io
-import json
 import os
 import sys
-import zipfile
 
-from .. import sdk
+from .. import asking
 from ..docker_cli import Endpoint
+from ..engine import quote
+from ..enter.wire import dumps
 from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 LABEL = "com.github.docker-nsenter.helper"
@@ -70,31 +70,35 @@ def bind(source: str, target: str, *, writable: bool = False) -> "dict[str, Any]
     return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": not writable, "BindOptions": options}
 
 
-def empty(api: "Any", name: str) -> str:
-    """Import an image that holds nothing, without a tag; return its id."""
-    reply = api.import_image_from_data(EMPTY, changes=[f"LABEL {LABEL}={name}"])
-    for line in reply.splitlines():
-        status = str(json.loads(line).get("status", ""))
-        if status.startswith("sha256:"):
-            return status
+def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> str:
+    """Import an image that holds nothing, without a tag; return its id. `meanwhile` is called while that is done."""
+    path = f"/images/create?fromSrc=-&changes={quote(f'LABEL {LABEL}={name}')}"
+    for line in asking.told(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile).splitlines():
+        found = str(asking.parsed(endpoint, line).get("status", ""))
+        if found.startswith("sha256:"):
+            return found
     raise Problem("the engine did not take the helper's empty image")
 
 
 # --- any engine ----------------------------------------------------------------------------------------------------
 
 
-def create(api: "Any", settings: "dict[str, Any]", name: str) -> str:
+def create(endpoint: Endpoint, settings: "dict[str, Any]", name: str) -> str:
     """Create the helper's container; return its id."""
-    return str(api.create_container_from_config(settings, name)["Id"])
+    reply = asking.told(endpoint, "POST", f"/containers/create?name={name}", dumps(settings).encode())
+    return str(asking.parsed(endpoint, reply).get("Id", ""))
 
 
-def start(api: "Any", container: str) -> None:
+def start(endpoint: Endpoint, container: str) -> None:
     """Start it."""
-    api.start(container)
+    asking.told(endpoint, "POST", f"/containers/{container}/start")
 
 
 def bundle(library: str) -> bytes:
     """Pack stage 2, which a helper without our files is sent."""
+    import io
+    import zipfile
+
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
         archive.write(f"{library}/docker_nsenter/__init__.py", "docker_nsenter/__init__.py")
@@ -104,13 +108,24 @@ def bundle(library: str) -> bytes:
     return memory.getvalue()
 
 
-def provide(api: "Any", name: str) -> None:
-    """See that the engine has the image; pull it where it has not, and say so."""
-    try:
-        api.inspect_image(name)
-        return
-    except sdk.ImageNotFound:
+def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> None:
+    """See that the engine has the image; pull it where it has not, and say so. `meanwhile` is called while it looks."""
+    path = f"/images/{quote(name).replace('%2F', '/')}/json"
+    status, reply = asking.ask(endpoint, "GET", path, meanwhile=meanwhile)
+    if status == 404:
         _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
+        _pull(endpoint, name)
+    elif status >= 400:
+        raise asking.meaning(asking.words(status, reply))
+
+
+def _pull(endpoint: Endpoint, name: str) -> None:
+    """Pull an image by the SDK, with the registry's password in docker's configuration; show how far it is."""
+    from .. import sdk
+
+    with sdk.Words(endpoint):
+        api = endpoint.client or sdk.client(endpoint, asking.ANSWER)
+    api.timeout = asking.ANSWER
     tag = "" if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     layers: dict[str, tuple[int, int]] = {}
     try:

@@ -9,6 +9,7 @@ import stat
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
+from ..asking import Lost
 from ..dial import Stream, write
 from ..enter import kernel, pumps, stdio
 from ..enter.frames import Frames, frame
@@ -25,10 +26,6 @@ WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to
 ATOMIC = 4096  # PIPE_BUF: what a pipe that is ready takes without blocking
 PATIENCE = 10.0  # seconds that an ending helper has to say its status when docker is gone
-
-
-class Lost(Exception):
-    """The helper ended before it could be asked for anything; the text is what it said."""
 
 
 class Client:

@@ -8,8 +8,10 @@ watcher was kept from removing.
 import os
 import time
 
-from .. import sdk
+from .. import asking
 from ..docker_cli import Endpoint
+from ..engine import quote
+from ..enter.wire import dumps, loads
 from .images import LABEL
 
 TYPE_CHECKING = False
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 PATIENCE = 15.0  # seconds: a create that was under way when the client died may still be answered
-ANSWER = 120  # seconds that the engine may take for each
 PAUSE = 0.2
 STALE = 60.0  # seconds after which a helper that never started is nobody's
 
@@ -68,51 +69,48 @@ def _watch(endpoint: Endpoint, name: str) -> None:
         notes += data
     status = 1
     try:
-        api = sdk.client(endpoint, ANSWER)
+        endpoint.client = None  # its connections are the client's
         if b"c" in notes or b"i" in notes:
-            _remove(api, name, notes)
-        _remove_stale(api)
+            _remove(endpoint, name, notes)
+        _remove_stale(endpoint)
         status = 0
     finally:
         os._exit(status)
 
 
-def _remove(api: "Any", name: str, notes: bytes) -> None:
+def _remove(endpoint: Endpoint, name: str, notes: bytes) -> None:
     """Remove what carries our label until nothing is left; a client that was killed may still have something coming."""
     deadline = time.monotonic() + PATIENCE
     quiet = 0.0 if b"d" in notes else time.monotonic() + PATIENCE / 3
     while time.monotonic() < deadline:
         left = 0
-        for kind, found in _labelled(api, f"{LABEL}={name}"):
+        for kind, found in _labelled(endpoint, f"{LABEL}={name}"):
             left += 1
-            try:
-                _remove_one(api, kind, found, done=b"d" in notes)
-            except sdk.APIError:  # it is being removed, or its image is still in use: look again
-                continue
+            # a refusal: it is being removed, or its image is still in use: look again
+            _remove_one(endpoint, kind, found, done=b"d" in notes)
         if not left and time.monotonic() >= quiet:
             return
         time.sleep(PAUSE)
 
 
-def _labelled(api: "Any", label: str) -> "list[tuple[str, dict[str, Any]]]":
+def _labelled(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]]]":
     """List the containers and images with a label, containers first."""
-    found = [("container", each) for each in api.containers(all=True, filters={"label": label})]
-    return found + [("image", each) for each in api.images(filters={"label": label})]
+    chosen = f"filters={quote(dumps({'label': [label]}))}"
+    paths = {"container": f"/containers/json?all=1&{chosen}", "image": f"/images/json?{chosen}"}
+    return [(kind, each) for kind, path in paths.items() for each in loads(asking.told(endpoint, "GET", path))]
 
 
-def _remove_one(api: "Any", kind: str, found: "dict[str, Any]", *, done: bool) -> None:
+def _remove_one(endpoint: Endpoint, kind: str, found: "dict[str, Any]", *, done: bool) -> None:
+    """Ask for a removal, which the engine may refuse."""
     if kind == "image":
-        api.remove_image(found["Id"])
+        asking.ask(endpoint, "DELETE", f"/images/{quote(found['Id'])}")
     elif not done or found["State"] != "running":  # a running one ends by itself, and may have something to say yet
-        api.remove_container(found["Id"], v=True, force=True)
+        asking.ask(endpoint, "DELETE", f"/containers/{found['Id']}?v=1&force=1")
 
 
-def _remove_stale(api: "Any") -> None:
+def _remove_stale(endpoint: Endpoint) -> None:
     """Remove what other clients' watchers were kept from removing: images and containers that never started."""
-    for kind, found in _labelled(api, LABEL):
+    for kind, found in _labelled(endpoint, LABEL):
         old = time.time() - found["Created"] > STALE
         if old and (kind == "image" or found["State"] in ("created", "exited", "dead")):
-            try:
-                _remove_one(api, kind, found, done=False)
-            except sdk.APIError:  # in use by a helper that runs
-                continue
+            _remove_one(endpoint, kind, found, done=False)
