@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHUNK = 65536
+BURST = 16  # chunks until signals and other streams are looked after again
 F_SETPIPE_SZ = 1031
 SEEK_SET, SEEK_CUR = 0, 1
 PAGE = 4096  # the least that a pipe can hold: then "can be written to" means "all has been read"
@@ -66,15 +67,20 @@ class Outward(Pump):
         return (self.sink, POLLOUT) if self.full else (self.source, POLLIN)
 
     def carry(self) -> bool:
-        """Move one chunk."""
+        """Move one chunk; between pipes as many as come without waiting, up to a burst."""
         if not self.splicing:
             data = receive(self.source)
             return data is None or (data != b"" and deliver(self.sink, data))
+        moved = 1
         try:
-            moved = kernel.splice(self.source, self.sink, CHUNK, kernel.SPLICE_F_NONBLOCK)
-            self.full = False
+            for done in range(BURST):
+                moved = kernel.splice(self.source, self.sink, CHUNK, kernel.SPLICE_F_NONBLOCK)
+                self.full = False
+                if not moved:
+                    break
         except BlockingIOError:
-            self.full = not self.full  # it can be read from, so the other one is full; or that was, and had no room
+            if not done:  # it can be read from, so the other one is full; or that was, and had no room
+                self.full = not self.full
             return True
         except OSError as problem:
             if problem.errno in GONE:
