@@ -71,15 +71,14 @@ class Outward(Pump):
         if not self.splicing:
             data = receive(self.source)
             return data is None or (data != b"" and deliver(self.sink, data))
-        moved = 1
+        moved, rounds = 1, 0
         try:
-            for done in range(BURST):
+            while moved and rounds < BURST:
                 moved = kernel.splice(self.source, self.sink, CHUNK, kernel.SPLICE_F_NONBLOCK)
                 self.full = False
-                if not moved:
-                    break
+                rounds += 1
         except BlockingIOError:
-            if not done:  # it can be read from, so the other one is full; or that was, and had no room
+            if not rounds:  # it can be read from, so the other one is full; or that was, and had no room
                 self.full = not self.full
             return True
         except OSError as problem:
