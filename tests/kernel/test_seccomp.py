@@ -1,6 +1,7 @@
 """Filters: copied exactly, the donor undisturbed, the interpreter agrees with the kernel."""
 
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -146,6 +147,28 @@ def test_the_interpreter_reads_a_filter_as_the_kernel_does() -> None:
     assert not seccomp.allows(PROGRAM, ACCT)
     assert seccomp.allows(PROGRAM, ACCT + 1)
     assert seccomp.decide(PROGRAM, ACCT) == 0x0005000D
+
+
+def test_the_interpreter_goes_through_a_long_chain_of_calls_as_the_kernel_does() -> None:
+    """Of calls that no kernel has, each third one is refused with a number, the next with another."""
+    numbers = range(700, 860)
+    rows = [(0x20, 0, 0, 0)]  # load the call's number
+    left = len(numbers)
+    for number in numbers:
+        left -= 1
+        rows.append((0x15, left + number % 3, 0, number))
+    rows += [(0x05, 0, 0, 2), (0x06, 0, 0, 0x00050007), (0x06, 0, 0, 0x00050008), (0x06, 0, 0, 0x7FFF0000)]
+    program = b"".join(struct.pack("<HBBI", *row) for row in rows)
+    script = (
+        "import ctypes; libc = ctypes.CDLL(None, use_errno=True); "
+        f"program = ctypes.create_string_buffer({program!r}, {len(program)}); libc.prctl(38, 1, 0, 0, 0); "
+        f"head = (ctypes.c_size_t * 2)({len(rows)}, ctypes.addressof(program)); libc.prctl(22, 2, head, 0, 0); "
+        "print(*((libc.syscall(n), ctypes.get_errno())[1] for n in range(699, 862)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = [seccomp.decide(program, number) for number in range(699, 862)]
+    assert [each & 0xFFFF if each >> 16 == 5 else 38 for each in found] == [int(word) for word in done.stdout.split()]
+    assert len(set(found)) == 3
 
 
 def test_a_filter_with_a_supervisor_is_copied_without_it_and_said() -> None:

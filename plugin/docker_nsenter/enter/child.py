@@ -6,7 +6,7 @@ it takes a PID only from the installer, and only if the kernel says that this pr
 """
 
 import posix
-from _signal import SIG_DFL, SIG_SETMASK, getsignal, pthread_sigmask, signal, valid_signals
+from _signal import SIG_DFL, SIG_SETMASK, pthread_sigmask, signal, valid_signals
 from select import poll
 
 from . import command, kernel, seccomp
@@ -112,7 +112,7 @@ def _run(role: str, entry: Entry, channels: Channels) -> None:
 
 def _install(entry: Entry, channels: Channels) -> None:
     """Be the installer: join, drop, fork the command's process, end."""
-    _default_signals()
+    _default_signals(entry)
     channels.close_supervisors()
     entry.keep = channels.inner()
     _run("install", entry, channels)
@@ -160,10 +160,11 @@ def _command(entry: Entry, channels: Channels) -> None:
     posix._exit(command.status_for(failure.errno or 0))
 
 
-def _default_signals() -> None:
+def _default_signals(entry: Entry) -> None:
     """Give the command the signals that docker gives: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
+    ours = entry.own_status["SigIgn"][0] | entry.own_status["SigCgt"][0]
     for number in valid_signals():
-        if getsignal(number) != SIG_DFL:
+        if ours >> (number - 1) & 1:
             signal(number, SIG_DFL)
     pthread_sigmask(SIG_SETMASK, [])
 

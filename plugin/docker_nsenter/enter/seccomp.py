@@ -28,7 +28,7 @@ WALL = 0x40000000  # __WALL: threads too
 # The numbers are those of arm64, where the register trick is impossible and another thread has to be found.
 UNSAFE_ARM64 = frozenset({22, 137, 193, 192, 101, 115, 73, 98, 441, 207, 212, 243})
 RETURN_USER_NOTIF = bytes((6, 0, 0, 0, 0, 0, 0xC0, 0x7F))  # BPF_RET | BPF_K, struct sock_filter
-JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K: nine of ten instructions
+JUMPS_IF_EQUAL = b"\x15"  # BPF_JMP | BPF_JEQ | BPF_K: nine of ten instructions
 SYSCALL_RESTART = {"x86_64": 219, "aarch64": 128}
 # struct user_regs_struct of x86-64, in words of 8 bytes (sys/user.h)
 X86_REGISTERS, X86_RAX, X86_ORIG_RAX = 27, 10, 15
@@ -175,13 +175,13 @@ def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
     a = x = at = 0
     memory = [0] * 16
     words = memoryview(program).cast("Q")  # struct sock_filter: code of 2 bytes, jt, jf, k of 4
+    codes, otherwise, constants = program[::8], program[3::8], memoryview(program).cast("I")[1::2].tolist()
     while True:
+        if codes[at] == JUMPS_IF_EQUAL[0] and not otherwise[at]:
+            at = _chain(codes, otherwise, constants, at, a)
         word = words[at]
         code, k = word & 0xFFFF, word >> 32
         at += 1
-        if code == JUMP_IF_EQUAL:
-            at += word >> 16 & 0xFF if a == k else word >> 24 & 0xFF
-            continue
         kind, operand = code & 7, x if code & 8 else k
         if kind == 6:  # RET
             return a if code & 0x10 else k
@@ -199,6 +199,13 @@ def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
             at += word >> 16 & 0xFF if met else word >> 24 & 0xFF
         else:  # MISC
             a, x = (x, x) if code & 0xF8 else (a, a)
+
+
+def _chain(codes: bytes, otherwise: bytes, constants: list[int], at: int, a: int) -> int:
+    """Pass over what is most of a filter, one `is it call n?` after the other, to the first yes or to the end."""
+    left = max(len(codes[at:].lstrip(JUMPS_IF_EQUAL)), len(otherwise[at:].lstrip(b"\0")))
+    asked = constants[at : len(codes) - left]
+    return at + (asked.index(a) if a in asked else len(asked))
 
 
 def _alu(operation: int, a: int, operand: int) -> int:

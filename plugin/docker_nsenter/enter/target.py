@@ -9,7 +9,7 @@ from .refusal import Refusal
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers
 FIELDS = {
-    **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 16),
+    **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigIgn", "SigCgt"), 16),
     **dict.fromkeys(("NoNewPrivs", "Seccomp", "Seccomp_filters", "PPid", "TracerPid", "Uid", "Gid", "Groups"), 10),
     "NSpid": 10,
     "Umask": 8,
