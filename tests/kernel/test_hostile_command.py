@@ -4,6 +4,7 @@ A copy of the package plays that process: what it does after all is dropped is t
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,11 @@ def puppet(directory: Path, deed: str) -> Path:
     ("deed", "said"),
     [
         ('[channels.say("R") for _ in range(1 << 20)]', "something that cannot be"),
-        ('[posix.write(channels._say, b"x" * 4096) for _ in range(1 << 20)]', "did not start within"),
+        # In the middle of that flood the installer names its child, or has done so before
+        (
+            '[posix.write(channels._say, b"x" * 4096) for _ in range(1 << 20)]',
+            "did not start within|something that cannot be",
+        ),
         ("[kernel.prctl(kernel.PR_SET_DUMPABLE, 0) for _ in iter(int, 1)]", "did not start within"),
         ("posix.kill(posix.getpid(), 19)", "did not start within"),
         ('channels.say("P", 1)', "something that cannot be"),
@@ -51,7 +56,7 @@ def test_what_a_puppet_says_ends_in_one_short_sentence(
     done = run_plan(plan_for(unshared(), "touch", str(marker)), library=puppet(tmp_path, deed))
     assert time.monotonic() - began < 15
     assert done.returncode == 125
-    assert said in done.stderr
+    assert re.search(said, done.stderr)
     assert len(done.stderr.splitlines()) == 1
     assert len(done.stderr) < 700
     assert done.stderr.rstrip("\n").isprintable()
