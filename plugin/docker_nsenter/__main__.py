@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Row = tuple[str, bool, str, int, int, CodeType]
 
 # Words after which nothing is entered, or only after a question to typer
-NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper", "helper"}
+NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper"}
 # Set by a planner that found that a helper has to enter: its words are executed once more, for stage 1 alone
 HANDED_OVER = b"DOCKER_NSENTER_HANDED_OVER"
 # docker's own options that may stand before `nsenter`, and how many words each takes; docker_cli.py reads them all
@@ -152,7 +152,8 @@ def enters_surely(argv: list[str]) -> bool:
     words = argv[at:]
     if words[:1] != ["nsenter"] or len(words) == 1 or posix.geteuid() != 0 or sys.platform != "linux":
         return False
-    return not NO_ENTRY & set(words) and HANDED_OVER not in posix.environ
+    by_helper = ("--route", "helper") in zip(words, words[1:], strict=False)
+    return not by_helper and not NO_ENTRY & set(words) and HANDED_OVER not in posix.environ
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from docker_nsenter.__main__ import enters_surely
         "--context=x nsenter web true",
         "-D -H unix:///s nsenter web",
         "--context nsenter nsenter web",
+        "nsenter helper",
+        "nsenter --route local helper",
     ],
 )
 def test_stage_2_starts_while_the_engine_is_asked(line: str) -> None:
@@ -35,6 +37,8 @@ def test_stage_2_starts_while_the_engine_is_asked(line: str) -> None:
         "__complete nsenter web",
         "install --system",
         "--tls nsenter web",
+        "nsenter --route helper web",
+        "nsenter --route=helper web",
     ],
 )
 def test_any_other_line_is_read_first(line: str) -> None:
