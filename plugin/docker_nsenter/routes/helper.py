@@ -20,6 +20,7 @@ from .watcher import Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..enter.accept import Plan
@@ -35,7 +36,10 @@ LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
 START = "from docker_nsenter.enter.relay import main; main()"
 BOUND = f"import sys; sys.path.insert(0, '/docker-nsenter'); {START}"
 SENT = f"""import posix, sys
-size, memory = int(sys.argv[1]), posix.memfd_create("code", 1)
+head, memory = b"", posix.memfd_create("code", 1)
+while len(head) < {images.HEAD}:
+    head += posix.read(0, {images.HEAD} - len(head)) or posix._exit(125)
+size = int.from_bytes(head, "big")
 while size:
     data = posix.read(0, min(size, 65536)) or posix._exit(125)
     size -= posix.write(memory, data)
@@ -105,11 +109,10 @@ class Helper:
             except (asking.Lost, asking.NotHere) as problem:
                 _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
         images.provide(self.endpoint, wanted.name, self._connected)
-        code = images.bundle(LIBRARY)
         if "mnt" not in self.plan["namespaces"] and not self.planned.request.command and not self.plan["shell"]:
             self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
         try:
-            return self._begin(wanted.name, ["python3", *PYTHON, SENT, str(len(code))], [], code)
+            return self._begin(wanted.name, ["python3", *PYTHON, SENT], [], images.bundle)
         except (asking.Lost, asking.NotHere) as problem:
             raise Problem(
                 f"the helper of image {wanted.name} did not start: {problem}",
@@ -124,37 +127,47 @@ class Helper:
         mounts.append(images.bind(LIBRARY, "/docker-nsenter"))
         command = [os.path.realpath(sys.executable), *PYTHON, BOUND]
         boot = read("/proc/sys/kernel/random/boot_id")
-        client = self._begin(image, command, mounts, b"", boot)
+        client = self._begin(image, command, mounts, lambda _: b"", boot)
         if "mnt" not in self.plan["namespaces"] and self.plan["directory"] is None:
             self.plan["directory"] = os.getcwd()
         return client
 
     def _begin(
-        self, image: str, command: list[str], mounts: "list[dict[str, Any]]", code: bytes, boot: "bytes | None" = None
+        self,
+        image: str,
+        command: list[str],
+        mounts: "list[dict[str, Any]]",
+        pack: "Callable[[str], bytes]",
+        boot: "bytes | None" = None,
     ) -> "Client":
-        """Create, attach, start, greet; once more with less where the engine itself lacks a capability."""
+        """Create, attach, start, greet; once more with less where the engine itself lacks a capability.
+
+        `pack` makes what the helper is sent first, while the engine starts it.
+        """
         from .streams import Client
 
+        packed: list[bytes] = []
         for held in self._capabilities():
             name = self.watcher.next_name()
             _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
             try:
-                stream = self._run(self._settings(image, command, mounts, held), name)
+                settings = self._settings(image, command, mounts, held)
+                stream = self._run(settings, name, lambda: packed.append(pack(LIBRARY)))
             except asking.Lacking as problem:
                 lacking = problem
                 continue
-            write(stream.fd, code)
+            write(stream.fd, packed[-1])
             client = Client(stream)
             client.greeting(boot)
             return client
         raise Problem(f"the engine says: {lacking}")
 
-    def _run(self, settings: "dict[str, Any]", name: str) -> Stream:
-        """Create a helper, attach, start it."""
+    def _run(self, settings: "dict[str, Any]", name: str, meanwhile: "Callable[[], object]") -> Stream:
+        """Create a helper, attach, start it; `meanwhile` is called while it starts."""
         created = images.create(self.endpoint, settings, name)
         stream = attach(self.endpoint, created)
         try:
-            images.start(self.endpoint, created)
+            images.start(self.endpoint, created, meanwhile)
         except (asking.Lacking, asking.NotHere):
             stream.close()
             raise

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+HEAD = 8
 LABEL = "com.github.docker-nsenter.helper"
 DEFAULT = "python:3.13-slim-bookworm"
 EMPTY = bytes(10240)  # a tar archive of nothing
@@ -89,13 +90,13 @@ def create(endpoint: Endpoint, settings: "dict[str, Any]", name: str) -> str:
     return str(asking.parsed(endpoint, reply).get("Id", ""))
 
 
-def start(endpoint: Endpoint, container: str) -> None:
-    """Start it."""
-    asking.told(endpoint, "POST", f"/containers/{container}/start")
+def start(endpoint: Endpoint, container: str, meanwhile: "Callable[[], object]" = bool) -> None:
+    """Start it; `meanwhile` is called while it starts."""
+    asking.told(endpoint, "POST", f"/containers/{container}/start", meanwhile=meanwhile)
 
 
 def bundle(library: str) -> bytes:
-    """Pack stage 2, which a helper without our files is sent."""
+    """Pack stage 2, which a helper without our files is sent, behind its size in HEAD bytes."""
     import io
     import zipfile
 
@@ -105,7 +106,8 @@ def bundle(library: str) -> bytes:
         for name in sorted(os.listdir(f"{library}/docker_nsenter/enter")):
             if name.endswith(".py") or name.startswith("starter."):  # what --tools starts programs by
                 archive.write(f"{library}/docker_nsenter/enter/{name}", f"docker_nsenter/enter/{name}")
-    return memory.getvalue()
+    packed = memory.getvalue()
+    return len(packed).to_bytes(HEAD, "big") + packed
 
 
 def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> None:
