@@ -1,6 +1,6 @@
 """Have the engine make things: by hand over a unix socket, for the SDK takes 100 ms to import; else by the SDK."""
 
-from . import dial, engine
+from . import engine
 from .enter.wire import loads
 from .errors import Problem
 
@@ -36,16 +36,9 @@ def meaning(said: str) -> Exception:
     return Problem(f"the engine says: {said}")
 
 
-def told(
-    endpoint: "Endpoint",
-    method: str,
-    path: str,
-    body: bytes = b"",
-    kind: str = JSON,
-    meanwhile: "Callable[[], object]" = bool,
-) -> bytes:
-    """Ask for something and return the answer; raise what a refusal means."""
-    status, reply = ask(endpoint, method, path, body, kind, meanwhile)
+def told(answer: tuple[int, bytes]) -> bytes:
+    """Take what was asked for out of an answer; raise what a refusal means."""
+    status, reply = answer
     if status >= 400:
         raise meaning(words(status, reply))
     return reply
@@ -53,10 +46,7 @@ def told(
 
 def parsed(endpoint: "Endpoint", reply: bytes) -> "dict[str, Any]":
     """Read an answer that is to be a JSON object."""
-    try:
-        found = loads(reply)
-    except ValueError:
-        found = None
+    found = _json(reply)
     if not isinstance(found, dict):
         raise engine.odd(endpoint)
     return found
@@ -64,12 +54,16 @@ def parsed(endpoint: "Endpoint", reply: bytes) -> "dict[str, Any]":
 
 def words(status: int, reply: bytes) -> str:
     """Take the engine's own words out of an error."""
-    try:
-        found = loads(reply)
-    except ValueError:
-        found = None
+    found = _json(reply)
     message = found.get("message") if isinstance(found, dict) else reply.decode("utf-8", "replace").strip()
     return str(message or f"HTTP status {status}").strip()
+
+
+def _json(reply: bytes) -> "Any":
+    try:
+        return loads(reply)
+    except ValueError:
+        return None
 
 
 def ask(
@@ -86,20 +80,7 @@ def ask(
         return _ask_sdk(endpoint, method, path, body, kind)
     head = engine.request(endpoint, path, "HTTP/1.0").removeprefix(b"GET").removesuffix(b"\r\n")
     fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    reply = b""
-    try:
-        connection = dial.connect(endpoint)
-        connection.settimeout(ANSWER)
-        try:
-            connection.sendall(method.encode() + head + fields.encode() + body)
-            meanwhile()
-            while (chunk := connection.recv(65536)) and len(reply) <= engine.LARGEST_REPLY:
-                reply += chunk
-        finally:
-            connection.close()
-    except OSError as problem:
-        raise engine.unreachable(endpoint, problem) from problem
-    return engine._parse_reply(reply, endpoint)
+    return engine.exchange(endpoint, method.encode() + head + fields.encode() + body, ANSWER, meanwhile)
 
 
 def _ask_sdk(endpoint: "Endpoint", method: str, path: str, body: bytes, kind: str) -> tuple[int, bytes]:

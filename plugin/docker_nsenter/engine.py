@@ -8,6 +8,7 @@ from .errors import Problem, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 LARGEST_REPLY = 16 << 20
@@ -72,7 +73,9 @@ def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":
 
 def fetch(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     """Send a GET to the engine; return the HTTP status and the bytes of the reply."""
-    return _ask_socket(endpoint, path) if is_local(endpoint) else _ask_sdk(endpoint, path)
+    if is_local(endpoint):
+        return exchange(endpoint, request(endpoint, path, "HTTP/1.0"), timeout())
+    return _ask_sdk(endpoint, path)
 
 
 def quote(name: str) -> str:
@@ -127,20 +130,25 @@ def _inside(number: int, id_map: bytes) -> int:
 # --- a unix socket: HTTP/1.0 by hand, for http.client costs 30 ms and the SDK 130
 
 
-def _ask_socket(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
-    """Make one request over a unix socket."""
+def exchange(
+    endpoint: Endpoint, message: bytes, seconds: float, meanwhile: "Callable[[], object]" = bool
+) -> tuple[int, bytes]:
+    """Send one request over a unix socket; return the HTTP status and the answer, which may take so many seconds.
+
+    `meanwhile` is called while the engine is at work.
+    """
     import _socket
 
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.settimeout(timeout())
+    connection.settimeout(seconds)
     try:
         connection.connect(endpoint.host.removeprefix("unix://"))
-        connection.sendall(request(endpoint, path, "HTTP/1.0"))
-        reply = _receive(connection, endpoint)
+        connection.sendall(message)
+        meanwhile()
+        reply = _receive(connection, endpoint, seconds)
     except TimeoutError:
-        seconds = f"{timeout():g}"
         raise Silent(
-            f"the engine at {endpoint.host} does not answer within {seconds} seconds",
+            f"the engine at {endpoint.host} does not answer within {seconds:g} seconds",
             "docker nsenter pid:N enters a process without the engine",
         ) from None
     except OSError as problem:
@@ -158,11 +166,11 @@ def request(endpoint: Endpoint, path: str, protocol: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
-def _receive(connection: "Any", endpoint: Endpoint) -> bytes:
+def _receive(connection: "Any", endpoint: Endpoint, seconds: float) -> bytes:
     """Read the reply to its end, within the time and the size that it may have."""
     from time import monotonic
 
-    deadline = monotonic() + timeout()
+    deadline = monotonic() + seconds
     parts, size = [], 0
     while chunk := connection.recv(65536):
         parts.append(chunk)

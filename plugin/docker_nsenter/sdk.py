@@ -13,7 +13,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from . import dial
-from .asking import Lacking, NotHere, meaning
+from .asking import meaning
 from .docker_cli import Endpoint
 from .engine import timeout
 from .errors import Problem
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST = "1.24"  # the first version of the API that the SDK speaks
 
-__all__ = ["APIError", "Lacking", "NotHere", "Words", "client"]
+__all__ = ["APIError", "Words", "client"]
 
 
 def client(endpoint: Endpoint, seconds: int = 0) -> Any:

@@ -142,13 +142,13 @@ def _unpacked(endpoint: "docker_cli.Endpoint", reply: "dict[str, Any]", name: st
 def _pull(endpoint: "docker_cli.Endpoint", name: str) -> None:
     """Pull an image, with the registry's password in docker's configuration."""
     add_packages()
-    from . import sdk
+    from . import asking, sdk
 
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:
         with sdk.Words(endpoint):
             show(name, sdk.client(endpoint, PATIENCE).pull(name, tag=tag, stream=True, decode=True))
-    except (sdk.NotHere, sdk.Lacking) as problem:
+    except (asking.NotHere, asking.Lacking) as problem:
         raise Problem(f"the engine says: {problem}") from None
 
 

@@ -97,7 +97,8 @@ def _labelled(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]
     """List the containers and images with a label, containers first."""
     chosen = f"filters={quote(dumps({'label': [label]}))}"
     paths = {"container": f"/containers/json?all=1&{chosen}", "image": f"/images/json?{chosen}"}
-    return [(kind, each) for kind, path in paths.items() for each in loads(asking.told(endpoint, "GET", path))]
+    answers = {kind: asking.told(asking.ask(endpoint, "GET", path)) for kind, path in paths.items()}
+    return [(kind, each) for kind, answer in answers.items() for each in loads(answer)]
 
 
 def _remove_one(endpoint: Endpoint, kind: str, found: "dict[str, Any]", *, done: bool) -> None:
