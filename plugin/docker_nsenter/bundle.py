@@ -39,8 +39,10 @@ def write() -> None:
 
 def remove() -> None:
     """Remove the bundles of this package."""
+    from contextlib import suppress
+
     for stage in STAGES:
-        if _exists(path_of(stage)):
+        with suppress(FileNotFoundError):
             posix.unlink(path_of(stage))
 
 
@@ -69,9 +71,11 @@ def _row(name: str) -> "Row":
     """Compile one module."""
     import ast
 
+    from .docker_cli import exists
+
     place = f"{PACKAGE.rpartition('/')[0]}/{name.replace('.', '/')}"
     package = f"{place}/__init__.py"
-    file = package if _exists(package) else f"{place}.py"
+    file = package if exists(package) else f"{place}.py"
     with open(file, "rb") as source:
         tree = ast.parse(source.read())
         found = posix.fstat(source.fileno())
@@ -108,14 +112,6 @@ def _without_lines(code: "CodeType") -> "CodeType":
     """Take the line numbers out of code, and out of what it defines."""
     inner = (_without_lines(each) if isinstance(each, type(code)) else each for each in code.co_consts)
     return code.replace(co_linetable=b"", co_consts=tuple(inner))
-
-
-def _exists(path: str) -> bool:
-    try:
-        posix.stat(path)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -202,9 +202,9 @@ def _default_endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoin
     place = environ.get("DOCKER_CERT_PATH") or config_directory(environ)
     files = {"ca": options.tlscacert, "cert": options.tlscert, "key": options.tlskey}
     chosen = {name: given or f"{place}/{name}.pem" for name, given in files.items()}
-    if verify and not _exists(chosen["ca"]):
+    if verify and not exists(chosen["ca"]):
         raise Problem(f"cannot read the TLS authority {chosen['ca']}")
-    present = {name: path if _exists(path) else "" for name, path in chosen.items()}
+    present = {name: path if exists(path) else "" for name, path in chosen.items()}
     return Endpoint(host, "default", {**present, "verify": bool(verify)})
 
 
@@ -241,9 +241,9 @@ def _context_endpoint(directory: str, name: str) -> Endpoint:
     tls = f"{directory}/contexts/tls/{digest}/docker"
     skip = bool(_key(docker, "SkipTLSVerify"))
     found = Endpoint(normal_host(host if isinstance(host, str) and host else DEFAULT_HOST), name)
-    if _exists(tls) or skip:
+    if exists(f"{tls}/.") or skip:
         files = {each: f"{tls}/{each}.pem" for each in ("ca", "cert", "key")}
-        present = {each: path if _exists(path) else "" for each, path in files.items()}
+        present = {each: path if exists(path) else "" for each, path in files.items()}
         found.tls = {**present, "verify": not skip}
     return found
 
@@ -260,7 +260,8 @@ def _digest(name: str) -> str:
     return str(sha256(name.encode("utf-8", "surrogateescape")).hexdigest())
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Tell whether there is such a file, as os.path does."""
     try:
         posix.stat(path)
     except (OSError, ValueError):

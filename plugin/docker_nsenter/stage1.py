@@ -78,13 +78,14 @@ class Planned:
         from .routes import local
 
         self.request = request
-        self.container, self.endpoint = look_up(request, options, here=here)
+        environ = callers_environment()
+        self.container, self.endpoint = look_up(request, options, environ, here=here)
         route, self.why = local.choose(request.route, self.container, self.endpoint)
         if here and route == "helper":
             raise Elsewhere
         stdin_tty, stdout_tty = posix.isatty(0), posix.isatty(1)
         self.plan: Plan = make_plan(
-            request, self.container, environ=callers_environment(), stdin_tty=stdin_tty, stdout_tty=stdout_tty
+            request, self.container, environ=environ, stdin_tty=stdin_tty, stdout_tty=stdout_tty
         )
         self.plan["route"] = route
         if request.tools is not None:
@@ -223,7 +224,7 @@ def callers_environment() -> dict[str, str]:
 
 
 def look_up(
-    request: "Request", options: "docker_cli.Globals", *, here: bool = False
+    request: "Request", options: "docker_cli.Globals", environ: dict[str, str], *, here: bool = False
 ) -> "tuple[engine.Container, docker_cli.Endpoint | None]":
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
     from . import docker_cli, engine
@@ -231,7 +232,7 @@ def look_up(
     word = request.container
     if word.startswith("pid:"):
         return engine.process(word), None
-    endpoint = docker_cli.endpoint(options, docker_cli.environment())
+    endpoint = docker_cli.endpoint(options, environ)
     if not engine.is_local(endpoint):
         if here and request.route != "local":
             raise Elsewhere
