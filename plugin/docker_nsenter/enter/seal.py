@@ -137,6 +137,7 @@ def forget() -> None:
     fields = read("/proc/self/stat").rpartition(b")")[2].split()
     begin, end = int(fields[48 - 3]), int(fields[51 - 3])  # from arg_start to env_end
     kernel.memory_wipe(begin, end - begin)
-    for value in posix.environ.values():
+    for name, value in posix.environ.items():
+        kernel.wipe(name)
         kernel.wipe(value)
     posix.environ.clear()
