@@ -202,7 +202,7 @@ class Supervisor:
         if not self.pid:
             _, status = posix.waitpid(installer, 0)
             if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
-                raise seccomp.explain(OSError(kernel.ETIMEDOUT, "", "ptrace"))
+                raise seccomp.explain(OSError(seccomp.ETIMEDOUT, "", "ptrace"))
             raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
 
     # --- while the command runs -----------------------------------------------------------------------------------
