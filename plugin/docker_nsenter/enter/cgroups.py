@@ -82,10 +82,16 @@ class Cgroups:
                 if wanted:
                     raise
 
-    def frozen(self, freezers: "tuple[tuple[str, str, bytes], ...]" = ()) -> bool:
-        """Tell whether the container is frozen (docker pause): then nothing in its cgroup runs, nor would we."""
-        rows = [row for row in freezers or FREEZERS if row[0] in self._places]
-        return any(_holds(f"{self._places[kind]}/{name}", word) for kind, name, word in rows)
+    def frozen(self, kinds: tuple[str, ...] = ("freezer", "")) -> bool:
+        """Tell whether the container is frozen (docker pause): then nothing in its cgroup runs, nor would we.
+
+        A v1 `freezer` holds its processes where no tracer can stop them; one of v2 lets them be traced (cgroup-v2.rst).
+        """
+        return any(
+            _says(f"{self._places[kind]}/{FREEZERS[kind][0]}", FREEZERS[kind][1])
+            for kind in kinds
+            if kind in self._places
+        )
 
     def join(self) -> None:
         """Move this process into the v1 hierarchies."""
@@ -109,15 +115,14 @@ def not_delegated() -> Refusal:
     )
 
 
-# By controller ('' for v2): the files of a freezer and what they say while it is frozen
-# A v1 freezer holds its processes where no tracer can stop them; one of v2 lets them be traced (cgroup-v2.rst)
-NEVER_STOP = (("freezer", "freezer.state", b"FROZEN"), ("freezer", "freezer.state", b"FREEZING"))
-FREEZERS = (*NEVER_STOP, ("", "cgroup.events", b"frozen 1"))
+# By controller ('' for v2): the file of a freezer and what it says while it is frozen
+FREEZERS = {"freezer": ("freezer.state", (b"FROZEN", b"FREEZING")), "": ("cgroup.events", (b"frozen 1",))}
 
 
-def _holds(path: str, word: bytes) -> bool:
-    """Tell whether a freezer's file says a word; a hierarchy without a freezer has no such file."""
+def _says(path: str, words: tuple[bytes, ...]) -> bool:
+    """Tell whether a freezer's file says one of some words; a hierarchy without a freezer has no such file."""
     try:
-        return word in read(path)
+        text = read(path)
     except FileNotFoundError:
         return False
+    return any(word in text for word in words)

@@ -62,7 +62,8 @@ def _count_filters(entry: Entry) -> None:
         entry.filter_count = len(entry.filters)
         return
     entry.filter_count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
-    if entry.filter_count and entry.cgroups and entry.cgroups.frozen(cgroups.NEVER_STOP):
+    looked = entry.plan["cgroups"]  # _open_cgroups has refused already
+    if entry.filter_count and not looked and entry.cgroups and entry.cgroups.frozen(("freezer",)):
         raise Refusal(
             "the container is paused, and its seccomp filter can only be copied while it runs",
             "--security-opt seccomp=unconfined enters without the filter",
