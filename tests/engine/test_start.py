@@ -1,12 +1,14 @@
 """The start of an ordinary entry: from the bundles, and nothing else of ours."""
 
+import platform
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from ..conftest import Run
+from ..conftest import TOP, Call, Run
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,18 @@ def test_an_entry_reads_its_modules_from_the_bundles(
     names = {path.rpartition("/")[2].partition(".")[0] for path in opened if "docker_nsenter" in path}
     assert names == {"__init__", "__main__", "enter", "watch", "plan"}
     assert [path for path in opened if "site-packages" in path] == []
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="scripts/floor.py knows the system calls of x86-64")
+def test_what_the_bench_calls_the_floor_does_enter(engine: dict[str, str], run: Run, docker: Call) -> None:
+    """A floor that left out a step would be too low."""
+    words = [
+        run(),
+        "sh",
+        "-c",
+        "grep -E 'Cap|Seccomp|Uid|Groups' /proc/self/status; cat /proc/self/cgroup; ls -l /proc/1/ns",
+    ]
+    floor = [sys.executable, "-ISB", str(TOP / "scripts/floor.py"), "nsenter", *words]
+    done = subprocess.run(floor, env=engine, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == docker("exec", *words).stdout
+    assert "Seccomp:\t2" in done.stdout
