@@ -44,7 +44,7 @@ class Endpoint:
         self.host = host
         self.context = context
         self.tls = tls
-        self.api_version = ""
+        self.api_version = self.directory = ""  # the directory is that of config.json
         self.headers: dict[str, str] = {}
         self.settings: dict[str, str] = {}  # the plugin's own, of config.json
         self.words: list[str] = []
@@ -146,7 +146,7 @@ def endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
     own = _key(_key(settings, "plugins"), "nsenter")
     if isinstance(own, dict):
         found.settings = {str(key): str(value) for key, value in own.items()}
-    found.words = options.words
+    found.words, found.directory = options.words, directory
     return found
 
 

@@ -13,7 +13,6 @@ from .stage1 import add_packages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from .enter.accept import PlannedTools
@@ -22,7 +21,6 @@ PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "
 CACHE = "/var/cache/docker-nsenter/tools"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 PT_INTERP = 3
-PATIENCE = 600  # seconds between two words of the engine while it pulls
 
 
 def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
@@ -82,10 +80,12 @@ def _image(name: str, options: "docker_cli.Globals", *, local: bool, only_look: 
     if reply is None and only_look:
         return {"kind": "tree", "layers": [], "path": PATH}
     if reply is None:
-        if options.config:
-            os.environ["DOCKER_CONFIG"] = options.config  # where the SDK finds the registry's password
+        from .pull import pull
+
+        if not sys.stderr.isatty():
+            sys.stderr.write(f"docker nsenter: pulling {name}\n")
         try:
-            _pull(endpoint, name)
+            pull(endpoint, name)
         except Problem as problem:
             raise Problem(f"--tools {name}: {problem.sentence}", _hint(name)) from None
         reply = _inspect(endpoint, name)
@@ -133,53 +133,11 @@ def _unpacked(endpoint: "docker_cli.Endpoint", reply: "dict[str, Any]", name: st
             sys.stderr.write(f"docker nsenter: unpacking {name} into {CACHE}\n")
         add_packages()
         from . import sdk
+        from .pull import PATIENCE
 
         with sdk.Words(endpoint):
             unpack.unpack(sdk.client(endpoint, PATIENCE).get_image(str(reply["Id"])), place, name)
     return place
-
-
-def _pull(endpoint: "docker_cli.Endpoint", name: str) -> None:
-    """Pull an image, with the registry's password in docker's configuration."""
-    add_packages()
-    from . import asking, sdk
-
-    tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
-    try:
-        with sdk.Words(endpoint):
-            show(name, sdk.client(endpoint, PATIENCE).pull(name, tag=tag, stream=True, decode=True))
-    except (asking.NotHere, asking.Lacking) as problem:
-        raise Problem(f"the engine says: {problem}") from None
-
-
-def show(name: str, events: "Iterator[dict[str, Any]]") -> None:
-    """Show on standard error how far a pull is: one line that changes on a terminal, else one that does not."""
-    terminal = sys.stderr.isatty()
-    sizes: dict[str, tuple[int, int]] = {}
-    done: set[str] = set()
-    if not terminal:
-        sys.stderr.write(f"docker nsenter: pulling {name}\n")
-    for event in events:
-        if event.get("error"):
-            raise Problem(str(event["error"]))
-        layer, detail = str(event.get("id", "")), event.get("progressDetail") or {}
-        if event.get("status") == "Downloading" and detail.get("total"):
-            sizes[layer] = (int(detail.get("current", 0)), int(detail["total"]))
-        elif event.get("status") in ("Download complete", "Pull complete", "Already exists"):
-            done.add(layer)
-            sizes[layer] = (sizes.get(layer, (0, 0))[1],) * 2
-        if terminal:
-            sys.stderr.write(f"\r\x1b[Kdocker nsenter: pulling {name}: {progress(sizes, done)}")
-            sys.stderr.flush()
-    if terminal:
-        sys.stderr.write("\r\x1b[K")
-
-
-def progress(sizes: "dict[str, tuple[int, int]]", done: "set[str]") -> str:
-    """Word how many layers and bytes there are already."""
-    now, whole = (sum(pair[side] for pair in sizes.values()) / 1e6 for side in (0, 1))
-    layers = f"{len(done & set(sizes))} of {len(sizes)} layers"
-    return f"{layers}, {now:.1f} of {whole:.1f} MB" if whole else layers
 
 
 def _hint(name: str) -> str:

@@ -1,5 +1,6 @@
 """--tools: a shell and programs where there are none, seen by one session, and nothing left of them."""
 
+import base64
 import gzip
 import hashlib
 import io
@@ -460,8 +461,16 @@ class Registry(BaseHTTPRequestHandler):
     """A registry with one image of one layer, in the API's words (distribution-spec)."""
 
     blobs: "dict[str, tuple[str, bytes]]" = {}
+    login = ""  # NAME:PASSWORD, where one is asked for
 
     def do_GET(self) -> None:
+        wanted = f"Basic {base64.b64encode(self.login.encode()).decode()}"
+        if self.login and self.headers.get("Authorization") != wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="tools"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         kind, data = self.blobs.get(self.path.rpartition("/")[2], ("application/json", b"{}"))
         known = self.path == "/v2/" or self.path.rpartition("/")[2] in self.blobs
         self.send_response(200 if known else 404)
@@ -505,8 +514,26 @@ def registry() -> Iterator[str]:
     Registry.blobs["latest"] = (kind, manifest)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    Registry.login = ""
     yield f"127.0.0.1:{server.server_port}/tools"
     server.shutdown()
+
+
+@pytest.mark.parametrize("word", ["right", "wrong"])
+def test_a_registrys_password_comes_from_dockers_configuration(
+    word: str, empty: Callable[..., str], docker: Call, registry: str, tmp_path: Path
+) -> None:
+    Registry.login = "me:right"
+    kept = {"auths": {registry.partition("/")[0]: {"auth": base64.b64encode(f"me:{word}".encode()).decode()}}}
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    (tmp_path / "cli-plugins").symlink_to(f"{docker_environment(docker)['DOCKER_CONFIG']}/cli-plugins")
+    words = ["--config", str(tmp_path), "nsenter", "--tools", registry, empty(), "sh", "-c", "echo there"]
+    try:
+        done = docker(*words, check=False)
+        assert (done.returncode, done.stdout) == ((0, "there\n") if word == "right" else (125, "")), done.stderr
+        assert word == "right" or "--tools host needs no image" in done.stderr
+    finally:
+        docker("rmi", "-f", registry, check=False)
 
 
 def test_an_image_that_is_absent_is_pulled_once_and_shown(

@@ -123,37 +123,14 @@ def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = b
 
 
 def _pull(endpoint: Endpoint, name: str) -> None:
-    """Pull an image by the SDK, with the registry's password in docker's configuration; show how far it is."""
-    from .. import sdk
+    """Pull the image; say whose it is where that fails."""
+    from ..pull import pull
 
-    with sdk.Words(endpoint):
-        api = endpoint.client or sdk.client(endpoint, asking.ANSWER)
-    api.timeout = asking.ANSWER
-    tag = "" if ":" in name.rpartition("/")[2] or "@" in name else "latest"
-    layers: dict[str, tuple[int, int]] = {}
     try:
-        for event in api.pull(name, tag=tag or None, stream=True, decode=True):
-            if "error" in event:
-                raise _not_pulled(name, event["error"])
-            detail = event.get("progressDetail") or {}
-            if event.get("status") == "Downloading" and detail.get("total"):
-                layers[event["id"]] = detail.get("current", 0), detail["total"]
-            _progress(str(event.get("status", "")), layers)
-    except sdk.APIError as problem:
-        raise _not_pulled(name, problem.explanation or problem) from None
-    if os.isatty(2):
-        _say("\n")
-
-
-def _not_pulled(name: str, why: object) -> Problem:
-    return Problem(f"the helper's image {name} can't be pulled: {why}", "--helper-image names one that can")
-
-
-def _progress(status: str, layers: "dict[str, tuple[int, int]]") -> None:
-    """Show how far a pull is, on one line of a terminal."""
-    if os.isatty(2):
-        done, total = (sum(row[column] for row in layers.values()) / 1e6 for column in (0, 1))
-        _say(f"\r{status[:40]:<40} {done:7.1f} of {total:.1f} MB")
+        pull(endpoint, name)
+    except Problem as problem:
+        sentence = f"the helper's image {name} can't be pulled: {problem.sentence}"
+        raise Problem(sentence, "--helper-image names one that can") from None
 
 
 def _say(text: str) -> None:
