@@ -457,6 +457,9 @@ def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path
     assert place.stat().st_mode & 0o777 == 0o755
 
 
+MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+
+
 class Registry(BaseHTTPRequestHandler):
     """A registry with one image of one layer, in the API's words (distribution-spec)."""
 
@@ -495,12 +498,15 @@ def digest(data: bytes) -> str:
 
 
 @pytest.fixture
-def registry() -> Iterator[str]:
-    """Serve an image with a busybox as its sh, on the loopback, where docker takes a registry without TLS."""
+def registry(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Serve an image with a busybox as its sh, on the loopback, where docker takes a registry without TLS.
+
+    It is for this kind of machine, or for another that is given.
+    """
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as tar:
         tar.add("/bin/busybox", "bin/sh")
-    layer, machine = gzip.compress(memory.getvalue()), {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    layer, machine = gzip.compress(memory.getvalue()), getattr(request, "param", MACHINE)
     rootfs = {"type": "layers", "diff_ids": [digest(memory.getvalue())]}
     config = json.dumps({"os": "linux", "architecture": machine, "config": {}, "rootfs": rootfs}).encode()
     base = "application/vnd.docker"
@@ -517,6 +523,26 @@ def registry() -> Iterator[str]:
     Registry.login = ""
     yield f"127.0.0.1:{server.server_port}/tools"
     server.shutdown()
+
+
+@pytest.mark.parametrize("registry", ["riscv64"], indirect=True)
+def test_an_image_for_another_kind_of_machine_is_refused(
+    empty: Callable[..., str], docker: Call, nsenter: Call, registry: str
+) -> None:
+    try:
+        done = nsenter("--tools", registry, empty(), "sh", "-c", "echo ran")
+        assert (done.returncode, done.stdout) == (125, "")
+        assert f"--tools {registry}: the image is for linux/riscv64, not {MACHINE}\n" in done.stderr
+    finally:
+        docker("rmi", "-f", registry, check=False)
+
+
+def test_a_file_that_is_not_there_is_named(empty: Callable[..., str], nsenter: Call, tmp_path: Path) -> None:
+    done = nsenter("--tools", f"{tmp_path}/none", empty(), "sh")
+    assert (done.returncode, done.stderr) == (
+        125,
+        f"docker nsenter: --tools {tmp_path}/none: No such file or directory\n",
+    )
 
 
 @pytest.mark.parametrize("word", ["right", "wrong"])

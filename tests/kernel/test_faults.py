@@ -1,10 +1,13 @@
 """Each system call on the path fails once: the command never starts, and one sentence says why."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,56 @@ def test_a_failed_private_mount_lets_nothing_run(call: str, target: int, tmp_pat
     assert done.returncode == 125, done
     assert not marker.exists()
     assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["before the copy of its filter", "after its namespaces were joined"])
+def test_a_container_that_ends_meanwhile_is_not_entered(target: int, tmp_path: Path, number: int) -> None:
+    marker = tmp_path / "marker"
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject=pidfd_send_signal:error=ESRCH:when={number}")
+    done = run_plan(plan(target, marker, ""), before=inject)
+    assert (done.returncode, done.stderr) == (125, "docker nsenter: the container ended while it was being entered\n")
+    assert not marker.exists()
+
+
+def test_a_container_that_is_killed_before_the_copy_is_said_to_have_ended(
+    unshared: Callable[..., int], tmp_path: Path
+) -> None:
+    donor = DONOR.format(count=1, sleep="import time; time.sleep(1000)")
+    pid = unshared(command=(sys.executable, "-c", donor))
+    wait_until(lambda: "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text(), "it is under a filter")
+    killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    wait = ("strace", "-f", "-o", "/dev/null", "-e", "inject=ptrace:delay_enter=2000000:when=1")
+    done = run_plan(plan(pid, tmp_path / "marker", ""), before=wait)
+    killer.join()
+    assert (done.returncode, done.stderr) == (125, "docker nsenter: the container ended while it was being entered\n")
+
+
+def test_a_process_that_ends_before_it_is_known_is_not_entered(target: int, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    named = {**plan(target, marker, ""), "target": {"pid": target, "container": "a" * 64, "name": "web"}}
+    inject = ("strace", "-f", "-o", "/dev/null", "-P", f"/proc/{target}", "-e", "inject=readlinkat:error=ESRCH:when=1")
+    done = run_plan(named, before=inject)
+    words = f"docker nsenter: process {target} ended before it could be entered\n"
+    assert (done.returncode, done.stderr) == (125, words)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("error=ENOSYS", "this container could write the host's files through the process that enters"),
+        ("retval=0", "cannot enter: "),  # the second start is no more sealed than the first
+    ],
+    ids=["before Linux 5.12", "a kernel that lies"],
+)
+def test_without_a_shelter_a_container_that_needs_one_is_refused(
+    fault: str, sentence: str, unshared: Callable[..., int], tmp_path: Path
+) -> None:
+    """Who holds SYS_PTRACE and SYS_ADMIN there could open what the command's process has mapped of the host."""
+    pid = unshared(command=("setpriv", "--bounding-set=-sys_module", "sleep", "1000"))
+    marker = tmp_path / "marker"
+    inject = ("strace", "-f", "-o", "/dev/null", "-e", "trace=mount_setattr", "-e", f"inject=mount_setattr:{fault}")
+    done = run_plan(plan_for(pid, "touch", str(marker)), before=inject)
+    assert (done.returncode, done.stderr.startswith(f"docker nsenter: {sentence}")) == (125, True), done.stderr
+    assert not marker.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..weaken import roots_own, weakened
 from .conftest import Plan, plan_for, run_plan
 
 TOP = Path(__file__).resolve().parents[2]
@@ -59,6 +60,55 @@ def test_an_occupied_place_is_passed_over(unshared: Callable[..., int]) -> None:
     done = run_plan(with_tools(pid, "bash", "-c", "ls /proc/fs/nfsd /mnt; echo $PATH"))
     assert "x" in done.stdout.split()
     assert ":/mnt/usr/sbin" in done.stdout, done.stderr
+
+
+def test_where_every_place_is_occupied_nothing_is_covered(unshared: Callable[..., int]) -> None:
+    from docker_nsenter.enter.tools import PLACES
+
+    script = "for each; do mount -t tmpfs none $each && touch $each/x; done; exec sleep 1000"
+    command = ("sh", "-c", script, "sh", *PLACES)
+    done = run_plan(with_tools(unshared("--mount", "--pid", "--mount-proc", command=command), "echo", "ran"))
+    words = "docker nsenter: the container has no empty directory for the tools: none of /proc/fs/nfsd, /mnt, /media"
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr.startswith(words)
+
+
+@pytest.mark.parametrize("size", [0, (1 << 30) + 1])
+def test_a_program_of_no_size_or_too_large_a_one_is_refused(
+    unshared: Callable[..., int], tmp_path: Path, size: int
+) -> None:
+    program = tmp_path / "program"
+    program.touch()
+    os.truncate(program, size)
+    done = run_plan(with_tools(unshared(), "program", tools={"kind": "file", "layers": [str(program)], "path": []}))
+    assert (done.returncode, done.stderr) == (125, f"docker nsenter: {program} is empty or larger than 1 GiB\n")
+
+
+def test_a_layer_that_was_removed_meanwhile_is_named(unshared: Callable[..., int], tmp_path: Path) -> None:
+    tree = {"kind": "tree", "layers": [f"{tmp_path}/layer"], "path": ["/bin"]}
+    done = run_plan(with_tools(unshared(), "true", tools=tree))
+    words = f"docker nsenter: the tools at {tmp_path}/layer cannot be opened: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (125, words)
+
+
+def test_more_programs_than_anybody_has_are_refused(unshared: Callable[..., int], tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/0").touch()
+    for number in range(1, 50_001):
+        os.link(tmp_path / "bin/0", tmp_path / f"bin/{number}")
+    done = run_plan(with_tools(unshared(), "true", tools={"kind": "tree", "layers": [str(tmp_path)], "path": ["/bin"]}))
+    assert (done.returncode, done.stderr) == (125, "docker nsenter: the tools have more than 50000 programs in /bin\n")
+
+
+def test_without_its_starter_a_tree_is_refused_and_a_static_program_named(
+    unshared: Callable[..., int], tmp_path: Path
+) -> None:
+    library = weakened(tmp_path)
+    starter = library / f"docker_nsenter/enter/starter.{platform.machine()}"
+    starter.unlink()
+    done = run_plan(with_tools(unshared(), "true"), library=roots_own(library))
+    assert done.returncode == 125
+    assert done.stderr.startswith(f"docker nsenter: --tools has no {starter.name}\nhint: a static program needs none")
 
 
 def test_a_process_with_the_hosts_files_needs_no_tools(unshared: Callable[..., int]) -> None:

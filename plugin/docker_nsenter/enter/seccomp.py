@@ -88,7 +88,8 @@ def _trace(target: Target, count: int) -> list[Filter]:
             break
         except OSError as problem:
             # EPERM: another of us traces it just now. ESRCH: that thread has ended.
-            if problem.errno not in (EPERM, ESRCH) or monotonic() > deadline:
+            gone = problem.errno == ESRCH and not target.alive()
+            if gone or problem.errno not in (EPERM, ESRCH) or monotonic() > deadline:
                 raise
             sleep(0.0005 * min(attempt + 1, 20))
     if not target.alive():
@@ -229,6 +230,8 @@ def _alu(operation: int, a: int, operand: int) -> int:
 
 def explain(problem: OSError) -> Refusal:
     """Word the failures of the copy that a person can do something about."""
+    if problem.errno == ESRCH:
+        return Refusal("the container ended while it was being entered")
     why = {
         EACCES: "this process runs under a seccomp filter itself, or lacks CAP_SYS_ADMIN",
         EPERM: "another tracer (strace, gdb) holds the container's first process, or CAP_SYS_PTRACE is missing",
