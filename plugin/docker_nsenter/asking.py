@@ -29,9 +29,12 @@ class Lost(Exception):
 
 def meaning(said: str) -> Exception:
     """Turn the engine's refusal into what a person, or the next attempt, can use."""
+    said = said.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
     if "unable to apply caps" in said or "capabilit" in said:
         return Lacking(said)
-    if "bind source path does not exist" in said or "no such file or directory" in said:
+    if any(
+        words in said for words in ("bind source path does not exist", "no such file or dir", "executable file not")
+    ):
         return NotHere(said)
     return Problem(f"the engine says: {said}")
 

@@ -93,6 +93,20 @@ def test_ids_prefixes_and_services_are_found_too(private: Private, dead: Engine,
     assert nsenter("db", "echo", "in", env=dead).stdout == nsenter("shop/db/1", "echo", "in", env=dead).stdout == "in\n"
 
 
+def test_a_service_of_several_containers_is_not_guessed(private: Private, hung: Engine, nsenter: Call) -> None:
+    os.kill(private.pid(), signal.SIGCONT)
+    labels = ("project=shop", "service=cache")
+    options = [word for label in labels for word in ("--label", f"com.docker.compose.{label}")]
+    places = [
+        private.directory / "data/containers" / private.run(f"shop-cache-{number}", *options) for number in (1, 2)
+    ]
+    os.kill(private.pid(), signal.SIGSTOP)
+    done = nsenter("cache", "echo", "in", env=hung)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "the engine does not answer, and cache means several running containers: " in done.stderr
+    assert all(str(place) in done.stderr for place in places)
+
+
 def _name(directory: Path) -> str:
     """Read the name in a container's state without parsing it."""
     return (directory / "config.v2.json").read_text().partition('"Name":"/')[2].partition('"')[0]

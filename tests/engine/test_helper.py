@@ -189,6 +189,25 @@ def test_an_image_that_is_not_there_and_cannot_be_pulled_is_named(run: Run, remo
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "python", ["", "printf '#!/bin/sh\\necho no such luck >&2; exit 1' >/bin/python3"], ids=["none", "one that fails"]
+)
+def test_an_image_without_a_python_that_works_is_no_helper(
+    run: Run, helper: Call, docker: Call, tmp_path: Path, python: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {BUSYBOX}\nRUN {python or 'true'}; chmod 755 /bin/*\n")
+    docker("build", "--network", "none", "-t", "nsenter-test-luckless", str(tmp_path), timeout=100)
+    try:
+        done = helper("--helper-image", "nsenter-test-luckless", run(), "true")
+        why = "no such luck" if python else 'exec: "python3": executable file not found in $PATH'
+        words = f"docker nsenter: the helper of image nsenter-test-luckless did not start: {why}\n"
+        hint = "hint: --helper-image names an image with Python 3.10 or newer\n"
+        assert (done.returncode, done.stderr) == (125, words + hint)
+        wait_until(lambda: not docker("ps", "-aq", "--filter", f"label={LABEL}").stdout, "nothing of it is left")
+    finally:
+        docker("rmi", "-f", "nsenter-test-luckless", check=False)
+
+
 # --- the command's bytes, signals, terminal, end -------------------------------------------------------------------
 
 

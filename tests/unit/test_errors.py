@@ -403,6 +403,8 @@ HELD = {
     "the tools at {} cannot be opened: {}": "kernel/test_tools.py::",
     "--tools {}: {}": "engine/test_tools.py::test_a_file_that_is_not_there_is_named",
     "--tools {}: the image is for {}/{}, not {}": "engine/test_tools.py::",
+    "the helper of image {} did not start: {}": "engine/test_helper.py::test_an_image_without_a_python_that_works_is_no_helper",
+    "the engine does not answer, and {} means several running containers: {}": "engine/test_engine_down.py::",
     "--tools has no {}": "kernel/test_tools.py::",
     "the container ended while it was being entered": "kernel/test_faults.py::",
     "process {} ended before it could be entered": "kernel/test_faults.py::",
@@ -419,10 +421,8 @@ UNPROVOKED = {
     "--tools {}: the engine pulled it and does not have it",
     "--tools {}: this engine keeps images as no helper can show them",
     "the helper ended without a word{}",
-    "the helper of image {} did not start: {}",
     "cannot read the process: {}: {}",
     "the kernel does not confirm that the host's files are sheltered",
-    "the engine does not answer, and {} means several running containers: {}",
 }
 
 
