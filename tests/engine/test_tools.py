@@ -457,6 +457,53 @@ def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path
     assert place.stat().st_mode & 0o777 == 0o755
 
 
+def saved_image(members: dict[str, "bytes | str"]) -> bytes:
+    """Write what `docker save` would send of an image of one layer: names with a file's bytes or a link's target."""
+    layer, whole = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+            else:
+                member.size = len(content)
+            tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
+    parts = {"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": layer.getvalue()}
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        for name, data in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    "image", [b"no archive", saved_image({"bin/sh": b"x" * 9000})[:4000]], ids=["rubbish", "a half"]
+)
+def test_an_image_that_cannot_be_unpacked_leaves_nothing(image: bytes, tmp_path: Path) -> None:
+    from docker_nsenter import unpack
+    from docker_nsenter.errors import Problem
+
+    with pytest.raises(Problem, match="--tools hostile: the image cannot be unpacked"):
+        unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "hostile")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_no_layer_writes_outside_of_its_directory(tmp_path: Path) -> None:
+    from docker_nsenter import unpack
+
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    up = "../" * 20 + str(outside)[1:]
+    members: dict[str, bytes | str] = {
+        f"{up}/one": b"1", f"{outside}/two": b"2", "link": str(outside), "link/three": b"3", "up": up, "up/four": b"4",
+    }  # fmt: skip
+    unpack.unpack(iter([saved_image(members)]), f"{tmp_path}/cache/image", "hostile")
+    assert list(outside.iterdir()) == []
+    inside = [path.name for path in (tmp_path / "cache/image").rglob("*") if path.is_file()]
+    assert "two" in inside
+
+
 MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 

@@ -405,6 +405,7 @@ HELD = {
     "--tools {}: the image is for {}/{}, not {}": "engine/test_tools.py::",
     "the helper of image {} did not start: {}": "engine/test_helper.py::test_an_image_without_a_python_that_works_is_no_helper",
     "the engine does not answer, and {} means several running containers: {}": "engine/test_engine_down.py::",
+    "--tools {}: the image cannot be unpacked": "engine/test_tools.py::",
     "--tools has no {}": "kernel/test_tools.py::",
     "the container ended while it was being entered": "kernel/test_faults.py::",
     "process {} ended before it could be entered": "kernel/test_faults.py::",
@@ -417,7 +418,6 @@ HELD = {
 UNPROVOKED = {
     "cannot join the container's cgroup from this session without root",
     "cannot become root of your engine's user namespace: {}: {}",
-    "--tools {}: the image cannot be unpacked",
     "--tools {}: the engine pulled it and does not have it",
     "--tools {}: this engine keeps images as no helper can show them",
     "the helper ended without a word{}",
