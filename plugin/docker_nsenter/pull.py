@@ -1,6 +1,5 @@
 """Pull an image by the docker SDK, with the registry's password in docker's configuration, and show how far it is."""
 
-import os
 import sys
 
 from .errors import Problem
@@ -21,8 +20,6 @@ def pull(endpoint: "Endpoint", name: str) -> None:
     add_packages()
     from . import asking, sdk
 
-    if endpoint.directory:
-        os.environ["DOCKER_CONFIG"] = endpoint.directory  # where the SDK finds the registry's password
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:
         with sdk.Words(endpoint):

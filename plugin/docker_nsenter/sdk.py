@@ -1,5 +1,6 @@
 """The docker SDK, for exactly the engine that docker would talk to; the one place that imports it (130 ms)."""
 
+import os
 from typing import Any
 
 import docker
@@ -36,6 +37,8 @@ def client(endpoint: Endpoint, seconds: int = 0) -> Any:
         tls = TLSConfig(client_cert=pair, ca_cert=endpoint.tls["ca"] or None, verify=endpoint.tls["verify"])
     by_ssh = endpoint.host.startswith("ssh://")
     url = "unix:///carried/by/docker" if by_ssh else endpoint.host
+    if endpoint.directory:
+        os.environ["DOCKER_CONFIG"] = endpoint.directory  # where the SDK finds the registries' passwords, now
     found = docker.APIClient(base_url=url, tls=tls, version=OLDEST, timeout=seconds)
     if by_ssh:
         found._custom_adapter = Carried(endpoint, seconds)

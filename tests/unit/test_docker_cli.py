@@ -1,5 +1,6 @@
 """The words before `nsenter` as pflag reads them, and docker's choice of the engine."""
 
+import base64
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -113,3 +114,19 @@ def test_a_context_can_turn_verification_off(home: dict[str, str]) -> None:
 def test_a_malformed_config_is_as_good_as_none(home: dict[str, str]) -> None:
     Path(home["DOCKER_CONFIG"], "config.json").write_text("{broken")
     assert choose([], home).host == "unix:///var/run/docker.sock"
+
+
+def test_the_sdk_takes_passwords_from_the_configuration_that_docker_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads them when a client is made: at the look-up already, where the engine is another machine's."""
+    from docker import auth
+    from docker_nsenter import sdk
+
+    monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
+    login = base64.b64encode(b"me:right").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.test": {"auth": login}}}))
+    options, _, _ = docker_cli.split(["--config", str(tmp_path), "-H", "tcp://127.0.0.1:1", "nsenter"])
+    client = sdk.client(docker_cli.endpoint(options, {"DOCKER_API_VERSION": "1.41"}))
+    found = json.loads(base64.urlsafe_b64decode(auth.get_config_header(client, "registry.test")))
+    assert (found["username"], found["password"]) == ("me", "right")

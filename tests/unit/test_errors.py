@@ -113,7 +113,7 @@ def ended_from_outside() -> None:
 def not_pulled() -> None:
     """Ask an engine for an image that it can't get."""
     client = SimpleNamespace(pull=lambda *_, **__: [{"error": "no route"}])
-    images._pull(SimpleNamespace(client=client, directory=""), "my/python")  # type: ignore[arg-type]
+    images._pull(SimpleNamespace(client=client), "my/python")  # type: ignore[arg-type]
 
 
 def distant_tools() -> None:
