@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .docker_cli import Endpoint
 
 JSON = "application/json"
+NOT_HERE = ("bind source path does not exist", "no such file or directory", "executable file not found")
 ANSWER = 120  # seconds: an engine under load takes long to start a container
 
 
@@ -32,9 +33,7 @@ def meaning(said: str) -> Exception:
     said = said.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
     if "unable to apply caps" in said or "capabilit" in said:
         return Lacking(said)
-    if any(
-        words in said for words in ("bind source path does not exist", "no such file or dir", "executable file not")
-    ):
+    if any(words in said for words in NOT_HERE):
         return NotHere(said)
     return Problem(f"the engine says: {said}")
 
