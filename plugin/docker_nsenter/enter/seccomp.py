@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from . import kernel
 from .files import read
 from .refusal import Refusal
-from .target import Target, parse_status
+from .target import Target, ended, parse_status
 
 EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES, ETIMEDOUT = 4, 3, 1, 2, 22, 13, 110
 ERESTARTSYS, ERESTART_RESTARTBLOCK = 512, 516
@@ -231,7 +231,7 @@ def _alu(operation: int, a: int, operand: int) -> int:
 def explain(problem: OSError) -> Refusal:
     """Word the failures of the copy that a person can do something about."""
     if problem.errno == ESRCH:
-        return Refusal("the container ended while it was being entered")
+        return ended()
     why = {
         EACCES: "this process runs under a seccomp filter itself, or lacks CAP_SYS_ADMIN",
         EPERM: "another tracer (strace, gdb) holds the container's first process, or CAP_SYS_PTRACE is missing",

@@ -13,7 +13,7 @@ from _signal import SIGKILL
 from . import capabilities, capset, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, shelter, stdio
 from .entry import Entry, resolve
 from .refusal import Refusal
-from .target import pin
+from .target import ended, pin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _join(entry: Entry) -> None:
 
 def _still_alive(entry: Entry) -> None:
     if not entry.target.alive():
-        raise Refusal("the container ended while it was being entered")
+        raise ended()
 
 
 def _own_keyring(entry: Entry) -> None:

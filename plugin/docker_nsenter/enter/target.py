@@ -81,6 +81,11 @@ class Target:
         return belongs(container, lines("mountinfo", at=self.proc), self.read("cgroup"))
 
 
+def ended() -> Refusal:
+    """Say that the process that was pinned is gone."""
+    return Refusal("the container ended while it was being entered")
+
+
 def pin(pid: int, container: str) -> Target:
     """Pin the process and refuse one that is not this container's (container: 64 hexadecimal digits, or '')."""
     target = Target(pid)
