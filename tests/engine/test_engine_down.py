@@ -28,6 +28,9 @@ def private(engine: Engine) -> Iterator[Private]:
     )
     started.run("shop-db-1", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=db",
                 "--label", "com.docker.compose.container-number=1")  # fmt: skip
+    for name in ("shop-cache-1", "shop-cache-2"):
+        labels = ("com.docker.compose.project=shop", "com.docker.compose.service=cache")
+        started.run(name, "--label", labels[0], "--label", labels[1])
     started.run("ended", command=("sh", "-c", "exit 3"))
     started.docker("wait", "ended")
     yield started
@@ -94,16 +97,12 @@ def test_ids_prefixes_and_services_are_found_too(private: Private, dead: Engine,
 
 
 def test_a_service_of_several_containers_is_not_guessed(private: Private, hung: Engine, nsenter: Call) -> None:
-    os.kill(private.pid(), signal.SIGCONT)
-    labels = ("project=shop", "service=cache")
-    options = [word for label in labels for word in ("--label", f"com.docker.compose.{label}")]
-    places = [
-        private.directory / "data/containers" / private.run(f"shop-cache-{number}", *options) for number in (1, 2)
-    ]
-    os.kill(private.pid(), signal.SIGSTOP)
+    states = (private.directory / "data/containers").iterdir()
+    places = [path for path in states if _name(path).startswith("shop-cache-")]
     done = nsenter("cache", "echo", "in", env=hung)
     assert (done.returncode, done.stdout) == (125, "")
     assert "the engine does not answer, and cache means several running containers: " in done.stderr
+    assert len(places) == 2
     assert all(str(place) in done.stderr for place in places)
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -457,10 +457,10 @@ def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path
     assert place.stat().st_mode & 0o777 == 0o755
 
 
-def saved_image(members: dict[str, "bytes | str"]) -> bytes:
-    """Write what `docker save` would send of an image of one layer: names with a file's bytes or a link's target."""
-    layer, whole = io.BytesIO(), io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
+def archive(members: "Mapping[str, bytes | str]") -> bytes:
+    """Write a tar archive: names with a file's bytes or a link's target."""
+    memory = io.BytesIO()
+    with tarfile.open(fileobj=memory, mode="w") as tar:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
             if isinstance(content, str):
@@ -468,13 +468,12 @@ def saved_image(members: dict[str, "bytes | str"]) -> bytes:
             else:
                 member.size = len(content)
             tar.addfile(member, io.BytesIO(content) if isinstance(content, bytes) else None)
-    parts = {"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": layer.getvalue()}
-    with tarfile.open(fileobj=whole, mode="w") as tar:
-        for name, data in parts.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return whole.getvalue()
+    return memory.getvalue()
+
+
+def saved_image(members: "Mapping[str, bytes | str]") -> bytes:
+    """Write what `docker save` would send of an image of one layer."""
+    return archive({"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": archive(members)})
 
 
 @pytest.mark.parametrize(
