@@ -2,7 +2,8 @@
 
 One straight line for one case: root, an engine on a unix socket named by DOCKER_HOST, a container with one seccomp
 filter, x86-64, Linux 5.8. It joins, drops and filters as docker nsenter does, in as few processes as can be. It checks
-nothing, reads nothing back, protects nothing of its own, takes no option and words no error: never use it.
+nothing, reads nothing back, protects nothing of its own, takes no option and words no error: never use it. It imports
+nothing of docker nsenter's, not even kernel.py's way to make a call: reading that is a part of what it is held against.
 """
 
 import posix
