@@ -41,6 +41,7 @@ def main() -> "NoReturn":
             from . import stage1
 
             stage1.main()
+        parent = posix.getppid()
         reader, writer = posix.pipe()
         planner = posix.fork()
         if planner:
@@ -48,7 +49,7 @@ def main() -> "NoReturn":
             from .routes import ahead
 
             posix.close(writer)
-            ahead.become(reader, planner)
+            ahead.become(reader, planner, parent)
         load("plan")
         from . import stage1
 

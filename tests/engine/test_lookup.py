@@ -2,18 +2,21 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Done, Run, wait_until
+from ..conftest import Call, Done, Run, children, wait_until
 
 Engine = dict[str, str]
 Serve = Callable[[bytes], str]
+POLL = {"x86_64": ("7", "271"), "aarch64": ("73",)}[os.uname().machine]  # poll and ppoll
 
 
 def refused(done: Done, *words: str) -> None:
@@ -229,3 +232,44 @@ def test_a_remote_engine_is_asked_through_the_sdk_and_its_pid_checked(nsenter: C
     env = {**engine, "DOCKER_HOST": "tcp://127.0.0.1:1"}
     done = nsenter("web", "true", env=env, timeout=60)
     refused(done, "tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_when_the_client_is_killed_during_the_look_up_nothing_runs_and_nothing_is_left(
+    run: Run, docker: Call, engine: Engine, tmp_path: Path, number: int
+) -> None:
+    """An engine that answers late, or a pull of minutes: the command must not start when nobody waits for it."""
+    name, asked, answer = run(), threading.Event(), threading.Event()
+    late = socket.socket(socket.AF_UNIX)
+    late.bind(f"{tmp_path}/late")
+    late.listen()
+
+    def relay() -> None:
+        connection, _ = late.accept()
+        words = connection.recv(65536)
+        asked.set()
+        answer.wait(60)
+        with suppress(BrokenPipeError), connection, socket.socket(socket.AF_UNIX) as behind:
+            behind.connect(engine["DOCKER_HOST"].removeprefix("unix://"))
+            behind.sendall(words)
+            while chunk := behind.recv(65536):
+                connection.sendall(chunk)
+
+    threading.Thread(target=relay, daemon=True).start()
+    env = {**engine, "DOCKER_HOST": f"unix://{tmp_path}/late", "DOCKER_NSENTER_TIMEOUT": "60"}
+    client = subprocess.Popen(["docker", "nsenter", name, "touch", "/ran"], env=env, stderr=subprocess.DEVNULL)
+    assert asked.wait(30)
+    plugin = children(client.pid)
+    ours = [*plugin, *(pid for each in plugin for pid in children(each))]
+    assert len(ours) == 2  # the one that enters, and the one that plans
+    if number == signal.SIGTERM:  # docker tells it by a socket, to which the plugin has to be connected
+        wait_until(lambda: Path(f"/proc/{plugin[0]}/syscall").read_text().split()[0] in POLL, "it waits for the plan")
+    client.send_signal(number)
+    client.wait()
+    try:
+        wait_until(
+            lambda: not [pid for pid in ours if Path(f"/proc/{pid}").exists()], "they end before the engine answers"
+        )
+    finally:
+        answer.set()
+    assert docker("exec", name, "ls", "/ran", check=False).returncode == 1

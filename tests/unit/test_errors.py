@@ -270,7 +270,7 @@ RAISED: list[Row] = [
         "",
         lambda: request("--why", "--detach", "web", "ls"),
     ),
-    ("the plan is not JSON", "", lambda: stage2.enter(b"{", "", -1, "")),
+    ("the plan is not JSON", "", lambda: stage2.enter(b"{", "", -1, -1, "")),
     ("the plan is not an object", "", lambda: accept.accept([])),
     ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: accept.accept({})),
     (

@@ -3,19 +3,16 @@
 import posix
 import sys
 
-from . import kernel, seal, shelter, stdio, wire
+from . import client, kernel, seal, shelter, stdio, wire
 from .accept import accept
 from .child import Channels, exit_status, start
 from .entry import Entry
-from .files import read_all
 from .refusal import Refusal, printable, say
 from .steps import PREPARE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-LARGEST_PLAN = 64 << 20
 
 
 def main() -> "NoReturn":
@@ -28,22 +25,23 @@ def main() -> "NoReturn":
 
 
 def serve(
-    plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/", *, sealed: bool = False
+    plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/", *, sealed: bool = False, parent: int = 0
 ) -> "NoReturn":
     """Enter by the Plan that can be read from a descriptor; never return.
 
-    `files` leads to the root directory of the mount namespace `home`; `sealed` tells that this interpreter is.
+    `files` leads to the root directory of the mount namespace `home`; `sealed` tells that this interpreter is; `parent`
+    is docker's process where that has started us, or 0.
     """
     status = 125
     try:
         _protect(sealed=sealed)
-        text = read_all(plan_fd, LARGEST_PLAN)
-        posix.close(plan_fd)
+        docker = client.connect(socket)
+        text = client.receive(plan_fd, docker, planner, parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         failed = 0 if text.endswith(b"}") else _planned(planner)
         if text.startswith(b"\0") and not failed:
             execute_instead(text)
-        status = failed or enter(text, socket, home, files)
+        status = failed or enter(text, socket, docker, home, files)
     except Refusal as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -74,28 +72,6 @@ def _planned(planner: int) -> int:
     return exit_status(posix.waitpid(planner, 0)[1]) if planner else 0
 
 
-def connect(name: str) -> int:
-    """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
-
-    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended; `fd:N` is open.
-    Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
-    """
-    if not name:
-        return -1
-    if name == "parent":
-        return kernel.pidfd_open(posix.getppid())
-    if name.startswith("fd:"):
-        return int(name[3:])
-    path = "\0" + name[1:] if name.startswith("@") else name + "\0"
-    connection = kernel.socket(kernel.AF_UNIX, kernel.SOCK_STREAM | kernel.SOCK_CLOEXEC, 0)
-    try:
-        kernel.connect(connection, kernel.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode("utf-8", "surrogateescape"))
-    except OSError:
-        posix.close(connection)
-        return -1
-    return connection
-
-
 def _unexpected(kind: type, value: object, trace: object) -> None:
     """Report a defect of ours without opening source files, which could be the container's by now."""
     _report(Refusal(f"unexpected {kind.__name__}: {value}"))
@@ -109,15 +85,14 @@ def execute_instead(text: bytes) -> None:
     posix.execve(words[0], words[:size], dict(word.split(b"=", 1) for word in words[size:]))
 
 
-def enter(text: bytes, socket: str, home: int, files: str) -> int:
-    """Accept the Plan, prepare, run; return the command's exit status."""
+def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
+    """Accept the Plan, prepare, run; return the command's exit status. `docker` is the connection to it, or -1."""
     try:
         plan = accept(wire.loads(text))
     except ValueError:
         raise Refusal("the plan is not JSON") from None
     entry = Entry(plan, home, files)
     entry.start_again = lambda: shelter.start_again(text, socket)
-    client = connect(socket)
     if plan["debug"]:
         say(f"route: {plan['route']}")
     if plan["why"]:
@@ -134,7 +109,7 @@ def enter(text: bytes, socket: str, home: int, files: str) -> int:
     installer, inside = start(entry, channels)
     from .supervisor import Supervisor  # in the host's process, while its child works
 
-    supervisor = Supervisor(entry, client, channels, installer, inside=inside)
+    supervisor = Supervisor(entry, docker, channels, installer, inside=inside)
     if plan["why"]:
         supervisor.observer = Observer(entry.filter_count, plan["why"])
     return supervisor.run()

@@ -5,7 +5,7 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import kernel, origin, pumps, seccomp, stdio
+from . import client, origin, pumps, seccomp, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .refusal import Refusal, printable, say
@@ -134,7 +134,7 @@ class Supervisor:
             waiting.register(self.socket, POLLIN)
         while True:
             ready = [fd for fd, _ in waiting.poll(max(0, int((deadline - monotonic()) * 1000)))]
-            if self.socket in ready and self._client_gone():
+            if self.socket in ready and client.gone(self.socket):
                 raise Refusal("cancelled")
             if monotonic() >= deadline:  # also when somebody in the container makes that process talk without end
                 raise Refusal("the command did not start within 30 seconds: is the container frozen or out of memory?")
@@ -217,7 +217,7 @@ class Supervisor:
             ready = dict(waiting.poll(self._timeout()))
             if self._wakeup in ready:
                 self._signals()
-            if self.socket in ready and self._client_gone():
+            if self.socket in ready and client.gone(self.socket):
                 posix.close(self.socket)
                 self.socket = -1
                 self._end()
@@ -306,17 +306,6 @@ class Supervisor:
         if self._killed:
             self.status = _signal.SIGKILL
         self._killed = True
-
-    def _client_gone(self) -> bool:
-        """Tell whether the docker CLI closed its socket; bytes mean nothing."""
-        try:
-            return not posix.read(self.socket, 4096)
-        except BlockingIOError:
-            return False
-        except OSError as problem:
-            if problem.errno in (kernel.ECONNRESET, kernel.EINVAL):  # EINVAL: a pidfd, readable because docker ended
-                return True
-            raise
 
     def _reap(self) -> None:
         """Collect children: the command's end or stop, and orphans that came to us as subreaper."""

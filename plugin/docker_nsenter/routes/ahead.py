@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 PARENT = "parent"
 
 
-def become(plan_fd: int, planner: int) -> "NoReturn":
-    """Be stage 2, which reads the Plan; `planner` is the child that sends it, or 0.
+def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
+    """Be stage 2, which reads the Plan; `planner` is the child that sends it, `parent` the process that started us.
 
     Sealing in place saves a second start of Python. Where it can't be, a sealed copy of the interpreter is executed.
     """
@@ -24,7 +24,7 @@ def become(plan_fd: int, planner: int) -> "NoReturn":
         seal.in_place()
     except OSError:
         execute(plan_fd, planner, socket)
-    stage2.serve(plan_fd, planner, socket, sealed=True)
+    stage2.serve(plan_fd, planner, socket, sealed=True, parent=parent if socket else 0)
 
 
 def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":

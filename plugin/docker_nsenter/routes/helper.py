@@ -91,7 +91,7 @@ class Helper:
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
-        from ..enter.__main__ import connect
+        from ..enter.client import connect
         from . import streams  # noqa: F401
 
         if self.docker is None:
