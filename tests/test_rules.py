@@ -46,6 +46,7 @@ SCRIPTS = [
     "fuzz",
     "generate-grammar",
     "soak",
+    "attack",
     "generate-starter",
 ]
 
