@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from .engine import Container
+
     Candidates = Iterator[tuple[str, str]]
 
 REQUESTS = ("__complete", "__completeNoDesc")
@@ -366,7 +368,7 @@ def programs(container: str, options: Globals) -> "Candidates":
     else:
         return
     if posix.geteuid() == 0:
-        yield from ((name, "") for name in on_path(found.pid, found.id, path_of(found.env)))
+        yield from ((name, "") for name in on_path(found, path_of(found.env)))
     elif found.id:
         lines = file_of(found.id, "/etc/shells", options).decode("utf-8", "replace").splitlines()
         names = {line.rpartition("/")[2] for line in lines if line.startswith("/")}
@@ -381,7 +383,7 @@ def path_of(environment: list[str]) -> list[str]:
     return words["PATH"].split(":")
 
 
-def on_path(pid: int, container: str, directories: list[str]) -> "Iterator[str]":
+def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     """Yield the names of programs in directories of a container's; its links are followed inside its root only."""
     from itertools import islice
 
@@ -390,7 +392,7 @@ def on_path(pid: int, container: str, directories: list[str]) -> "Iterator[str]"
     from .enter.target import pin
 
     try:
-        root = pin(pid, container).root()
+        root = pin(container.pid, container.id, container.owner).root()
     except Refusal:  # it has ended, or its number means somebody else here
         return
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC

@@ -25,9 +25,9 @@ class Silent(Problem):
 class Container:
     """Hold what the engine knows of a running container."""
 
-    id = name = started_at = image = status = hostname = domainname = user = workdir = ""
+    id = name = image = status = hostname = domainname = user = workdir = ""
     apparmor = selinux = runtime = network_mode = pid_mode = ipc_mode = uts_mode = userns_mode = cgroupns_mode = ""
-    pid = oom_score_adj = 0
+    pid = oom_score_adj = owner = 0
     tty = privileged = False
 
     def __init__(self) -> None:
@@ -45,6 +45,14 @@ def is_local(endpoint: Endpoint) -> bool:
     return endpoint.host.startswith("unix://")
 
 
+def owner(endpoint: Endpoint) -> int:
+    """Tell whose engine it is: root's, or the user's who owns its socket on this machine."""
+    try:
+        return posix.stat(endpoint.host.removeprefix("unix://")).st_uid if is_local(endpoint) else 0
+    except OSError:  # it was there when the engine answered
+        return 0
+
+
 def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container:
     """Look a container up by name or ID prefix; Problem for everything but one that runs."""
     status, reply = ask(endpoint, f"/containers/{quote(name)}/json")
@@ -56,6 +64,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
+    container.owner = owner(endpoint)
     refuse_unless_running(container, reply, paused_ok=paused_ok)
     return container
 
@@ -253,7 +262,6 @@ def read_container(reply: object) -> Container:
         found.id, found.name = str(reply["Id"]), str(reply["Name"]).lstrip("/")
         found.pid = int(state["Pid"])
         found.status = str(state["Status"])
-        found.started_at = str(state.get("StartedAt", ""))
         found.env = [str(word) for word in config.get("Env") or []]
         found.group_add = [str(word) for word in host.get("GroupAdd") or []]
         found.security_opt = [str(word) for word in host.get("SecurityOpt") or []]

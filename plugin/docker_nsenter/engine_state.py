@@ -1,7 +1,7 @@
 """Find a container in what its engine keeps on disk, for when the engine itself does not answer.
 
 Only root comes here, and believes only files that nobody but root can have written. The process that the state names is
-pinned as always: a stale number is recognised by the container's own mounts (enter/target.py).
+pinned as always: a stale number is recognised by whose child it is (enter/belonging.py).
 """
 
 import os
@@ -65,7 +65,7 @@ def _is_running(state: "State") -> bool:
     """Tell whether the process that the state names is alive and the container's."""
     reply = state["reply"]
     try:
-        return reply["State"].get("Running") is True and Target(int(reply["State"]["Pid"])).is_of(state["id"])
+        return reply["State"].get("Running") is True and Target(int(reply["State"]["Pid"])).is_of(state["id"], 0)
     except (Refusal, OSError, KeyError, TypeError, ValueError):
         return False
 

@@ -20,6 +20,9 @@ def running(endpoint: Endpoint) -> "list[engine.Container]":
     paths = [f"/containers/{engine.quote(str(row.get('Id', '')))}/json" for row in listed if isinstance(row, dict)]
     answers = _ask_all(endpoint, paths) if engine.is_local(endpoint) else (engine.ask(endpoint, path) for path in paths)
     found = [engine.read_container(reply) for status, reply in answers if status == 200]
+    owner = engine.owner(endpoint)
+    for each in found:
+        each.owner = owner
     return sorted((each for each in found if each.pid > 0), key=lambda each: each.name)
 
 

@@ -72,7 +72,7 @@ def _target(container: "Container", row: "Row") -> "Target | None":
     """Open the container's process; None, and a note, when it is no process of this machine's."""
     try:
         target = Target(container.pid)
-        if os.geteuid() == 0 and not target.is_of(container.id):
+        if os.geteuid() == 0 and not target.is_of(container.id, container.owner):
             row["notes"].append(f"{container.name}: its processes are not this kernel's: the engine's word is shown")
             return None
     except Refusal:

@@ -41,7 +41,7 @@ def make_plan(
     return {
         "version": 1,
         "route": "local",
-        "target": {"pid": container.pid, "container": container.id, "name": container.name},
+        "target": {"pid": container.pid, "container": container.id, "owner": container.owner, "name": container.name},
         "namespaces": [name for name in KERNEL_NAMES if name in request.namespaces],
         "capabilities": _capabilities(request, more, less),
         "seccomp": security.seccomp,

@@ -77,7 +77,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
     plan: Plan = {
         "version": 1,
         "route": "local",
-        "target": {"pid": pid, "container": "", "name": f"pid:{pid}"},
+        "target": {"pid": pid, "container": "", "owner": 0, "name": f"pid:{pid}"},
         "namespaces": ["user", "mnt", "uts", "ipc", "net", "pid", "cgroup", "time"],
         "capabilities": {"base": "container", "add": 0, "drop": 0},
         "seccomp": "container",

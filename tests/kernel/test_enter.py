@@ -140,9 +140,10 @@ def broken_plans() -> list[tuple[str, Any]]:
     good = plan_for(2, "true")
     changes: list[tuple[str, Any]] = [
         ("version", 2),
-        ("target", {"pid": -1, "container": "", "name": ""}),
-        ("target", {"pid": 2, "container": "../x", "name": ""}),
-        ("target", {"pid": True, "container": "", "name": ""}),
+        ("target", {"pid": -1, "container": "", "owner": 0, "name": ""}),
+        ("target", {"pid": 2, "container": "../x", "owner": 0, "name": ""}),
+        ("target", {"pid": 2, "container": "", "owner": -1, "name": ""}),
+        ("target", {"pid": True, "container": "", "owner": 0, "name": ""}),
         ("namespaces", ["everything"]),
         ("capabilities", {"base": "all", "add": 0, "drop": 0}),
         ("capabilities", {"base": "container", "add": -1, "drop": 0}),

@@ -184,9 +184,17 @@ def test_a_container_that_is_killed_before_the_copy_is_said_to_have_ended(
     assert (done.returncode, done.stderr) == (125, "docker nsenter: the container ended while it was being entered\n")
 
 
-def test_a_process_that_ends_before_it_is_known_is_not_entered(target: int, tmp_path: Path) -> None:
+def test_a_process_that_ends_before_it_is_known_is_not_entered(
+    unshared: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent stands for a runtime's monitor: it works in a bundle."""
     marker = tmp_path / "marker"
-    named = {**plan(target, marker, ""), "target": {"pid": target, "container": "a" * 64, "name": "web"}}
+    bundle = tmp_path / ("a" * 64)
+    bundle.mkdir()
+    (bundle / "config.json").touch()
+    monkeypatch.chdir(bundle)
+    target = unshared()
+    named = {**plan(target, marker, ""), "target": {"pid": target, "container": "a" * 64, "owner": 0, "name": "web"}}
     inject = ("strace", "-f", "-o", "/dev/null", "-P", f"/proc/{target}", "-e", "inject=readlinkat:error=ESRCH:when=1")
     done = run_plan(named, before=inject)
     words = f"docker nsenter: process {target} ended before it could be entered\n"

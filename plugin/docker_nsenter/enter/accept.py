@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     class PlannedTarget(TypedDict):
-        """The process to enter, and the container that it must belong to ('' for pid:N)."""
+        """The process to enter, its container ('' for pid:N), and whose the engine is (0: root's)."""
 
         pid: int
         container: str
+        owner: int
         name: str
 
     class PlannedCapabilities(TypedDict):
@@ -115,6 +116,10 @@ def _pid(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_PID
 
 
+def _id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < (1 << 32) - 1
+
+
 def _container(value: object) -> bool:
     return isinstance(value, str) and (not value or (len(value) == 64 and not value.strip("0123456789abcdef")))
 
@@ -156,7 +161,7 @@ def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
 FIELDS: "dict[str, Callable[[object], bool]]" = {
     "version": lambda value: value == 1 and type(value) is int,
     "route": _one_of("local", "helper"),
-    "target": _record({"pid": _pid, "container": _container, "name": _text}),
+    "target": _record({"pid": _pid, "container": _container, "owner": _id, "name": _text}),
     "namespaces": _some_of(*NAMES),
     "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),
     "seccomp": _one_of("container", "none", "unconfined", "given"),

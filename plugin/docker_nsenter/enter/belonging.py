@@ -1,33 +1,97 @@
-"""Tell by its mounts and cgroups whether a process is a container's: what stage 1 asks first and stage 2 once more."""
+"""Prove that a process is a container's: what stage 1 asks first and stage 2 once more.
+
+An engine names its container's process by a number, which may be another kernel's, another pid namespace's, or one that
+was used again. Mounts, cgroups and start times prove nothing: a user makes any mount in a user namespace of his own,
+any cgroup below one that systemd delegated to him. What no one can choose is his parent. The parent of a container's
+first process is the runtime's monitor (containerd's shim, conmon): root's or the engine's user's, and it works in the
+container's bundle, a directory that is called by the whole id, with the config.json that the runtime obeys. The child
+of such a monitor is the container's, whatever it has done to its own files (chroot, pivot_root, umount) since.
+"""
+
+import posix
+
+from . import wire
+from .files import lines, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HEXADECIMAL = b"0123456789abcdef"
+SYS_ADMIN = 1 << 21
+LARGEST_CONFIG = 4 << 20
+NO_MONITOR = (2, 3, 13)  # ENOENT, ESRCH: it ends, or has no bundle; EACCES: it is not ours to look at
 
 
-def belongs(container: str, mountinfo: "Iterable[bytes]", cgroup: bytes) -> bool:
-    """Tell whether one of a process's mounts comes from this container's own directory on the engine's host.
+def belongs(proc: int, status: bytes, container: str, owner: int) -> bool:
+    """Tell whether the process of a /proc directory, which has this status, is a container's.
 
-    The engine binds resolv.conf, hostname and hosts of each container from a directory named by its whole id; the root
-    field of mountinfo shows that directory, and only for the container itself: a shim, a sandbox or a virtual machine's
-    monitor is in the container's cgroup too, but not in its mounts (proc_pid_mountinfo(5)).
-    A container in another's network (--network container:NAME) is given that one's files: there the cgroup must name
-    the container itself, as the last of its path, and the mounts may be any container's.
-    The lines of `mountinfo` are taken until one tells: the engine's come before the ten thousand of an application.
+    `owner` is who the engine belongs to: 0, or the user of a rootless one. OSError when the process itself has ended.
     """
-    wanted, some_containers = container.encode(), False
+    try:
+        parent = int(_field(status, b"PPid"))
+        above = posix.open(f"/proc/{parent}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except FileNotFoundError:  # it ends, or its parent is outside of our pid namespace
+        return False
+    try:
+        return _monitors(above, container, owner) and _is_inside(proc, above)
+    finally:
+        posix.close(above)
+
+
+def _field(status: bytes, name: bytes) -> bytes:
+    """Take a field's value out of /proc/PID/status; a process's name there can't hold a newline."""
+    return status.partition(b"\n" + name + b":")[2].partition(b"\n")[0].strip()
+
+
+def _monitors(monitor: int, container: str, owner: int) -> bool:
+    """Tell whether a process is a runtime's monitor of this container.
+
+    It must hold SYS_ADMIN where we do, which root in an ordinary container does not, or be the engine's owner's; and it
+    must work in a bundle that is his, too: su and sudo are root's in whatever directory their caller likes.
+    """
+    try:
+        if container not in posix.readlink("cwd", dir_fd=monitor).split("/"):
+            return False
+        status = read("status", at=monitor)
+        if posix.readlink("ns/user", dir_fd=monitor) == posix.readlink("/proc/self/ns/user"):
+            powerful = int(_field(status, b"CapEff"), 16) & SYS_ADMIN != 0
+            owner = 0
+        else:
+            powerful = owner != 0 and _field(status, b"Uid").split() == [b"%d" % owner] * 4
+        bundle = ("cwd/.", "cwd/config.json")
+        return powerful and all(posix.stat(x, dir_fd=monitor, follow_symlinks=False).st_uid == owner for x in bundle)
+    except OSError as problem:
+        if problem.errno in NO_MONITOR:
+            return False
+        raise
+
+
+def _is_inside(proc: int, monitor: int) -> bool:
+    """Tell whether a child of a monitor's is among a container's files, and no sandbox or virtual machine around them.
+
+    The engine's own mounts (hosts, hostname, resolv.conf) show it at once; where a user has mounted over them, or the
+    process has another root, its root or its program is in the file system that the runtime was given.
+    """
+    if posix.readlink("ns/mnt", dir_fd=proc) == posix.readlink("ns/mnt", dir_fd=monitor):
+        return False
+    if _shows_engines_files(lines("mountinfo", at=proc)):
+        return True
+    config = wire.loads(read("cwd/config.json", at=monitor, limit=LARGEST_CONFIG))
+    path = config["root"]["path"]
+    files = posix.stat(f"root{path}" if path.startswith("/") else f"cwd/{path}", dir_fd=monitor).st_dev
+    return files in (posix.stat("root/.", dir_fd=proc).st_dev, posix.stat("exe", dir_fd=proc).st_dev)
+
+
+def _shows_engines_files(mountinfo: "Iterable[bytes]") -> bool:
+    """Tell whether a file that an engine keeps for some container is mounted; lines are taken until one tells.
+
+    The engine's come before the ten thousand of an application. The containers of a network share one's files.
+    """
     for line in mountinfo:
-        root = line.split(b" ", 4)[3]
-        if b"/" + wanted + b"/" in root:
-            return True
-        some_containers = some_containers or _is_containers(root)
-    return some_containers and any(wanted in line.rpartition(b"/")[2] for line in cgroup.splitlines())
-
-
-def _is_containers(root: bytes) -> bool:
-    """Tell whether a mount's root is a file that an engine keeps for some container."""
-    directory, _, name = root.rpartition(b"/")
-    identity = directory.rpartition(b"/")[2]
-    return name in (b"hostname", b"hosts", b"resolv.conf") and len(identity) == 64 and not identity.strip(HEXADECIMAL)
+        directory, _, name = line.split(b" ", 4)[3].rpartition(b"/")
+        if name in (b"hostname", b"hosts", b"resolv.conf"):
+            identity = directory.removesuffix(b"/userdata").rpartition(b"/")[2]  # userdata: Podman's
+            if len(identity) == 64 and not identity.strip(HEXADECIMAL):
+                return True
+    return False

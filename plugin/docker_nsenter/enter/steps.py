@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def _pin(entry: Entry) -> None:
     target = entry.plan["target"]
-    entry.target = pin(target["pid"], target["container"])
+    entry.target = pin(target["pid"], target["container"], target["owner"])
 
 
 def _choose_namespaces(entry: Entry) -> None:

@@ -21,7 +21,8 @@ UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace
 def survey(plan: "Plan") -> "Facts":
     """Describe the process, what the command would hold, and what raw nsenter would; Refusal as for an entry."""
     entry = Entry(plan)
-    entry.target = pin(plan["target"]["pid"], plan["target"]["container"])
+    target = plan["target"]
+    entry.target = pin(target["pid"], target["container"], target["owner"])
     entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.own)
     resolve(entry)
     pid1 = facts.of_process(entry.target)

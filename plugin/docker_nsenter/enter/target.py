@@ -4,7 +4,7 @@ import posix
 
 from . import kernel
 from .belonging import belongs
-from .files import lines, read
+from .files import read
 from .refusal import Refusal
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers
@@ -40,7 +40,8 @@ class Target:
             self.proc = posix.open(f"/proc/{pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
             self.pidfd = kernel.pidfd_open(pid)
             # The directory was opened first and still answers: both name the same process.
-            self.status = parse_status(self.read("status"))
+            self.text = self.read("status")
+            self.status = parse_status(self.text)
         except OSError as problem:
             if problem.errno in (2, 3):  # ENOENT, ESRCH: it is gone
                 raise Refusal(
@@ -70,15 +71,9 @@ class Target:
             raise
         return True
 
-    def start_time(self) -> int:
-        """Read field 22 of /proc/PID/stat, in clock ticks since boot."""
-        return int(self.read("stat").rpartition(b")")[2].split()[19])
-
-    def is_of(self, container: str) -> bool:
-        """Tell whether it is this container's; being in our own mount namespace rules a process out."""
-        if self.namespace("mnt") == posix.readlink("/proc/self/ns/mnt"):
-            return False
-        return belongs(container, lines("mountinfo", at=self.proc), self.read("cgroup"))
+    def is_of(self, container: str, owner: int) -> bool:
+        """Tell whether it is this container's, of an engine of root's or of another `owner`'s."""
+        return belongs(self.proc, self.text, container, owner)
 
 
 def ended() -> Refusal:
@@ -86,15 +81,15 @@ def ended() -> Refusal:
     return Refusal("the container ended while it was being entered")
 
 
-def pin(pid: int, container: str) -> Target:
+def pin(pid: int, container: str, owner: int = 0) -> Target:
     """Pin the process and refuse one that is not this container's (container: 64 hexadecimal digits, or '')."""
     target = Target(pid)
     if pid == posix.getpid() or not container:
         return target
     try:
-        named = target.is_of(container)
+        named = target.is_of(container, owner)
     except OSError as problem:
-        if problem.errno not in (2, 3):
+        if problem.errno not in (2, 3, 22):  # ENOENT, ESRCH; EINVAL: it is a zombie
             raise
         raise Refusal(f"process {pid} ended before it could be entered") from None
     if not named:

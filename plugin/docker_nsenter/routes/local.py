@@ -50,14 +50,20 @@ def is_here(container: "Container") -> bool:
     Stage 2 asks the same when the process is pinned.
     """
     from ..enter.belonging import belongs
-    from ..enter.files import lines, read
+    from ..enter.files import read
 
     try:
-        return belongs(container.id, lines(f"/proc/{container.pid}/mountinfo"), read(f"/proc/{container.pid}/cgroup"))
+        proc = posix.open(f"/proc/{container.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return belongs(proc, read("status", at=proc), container.id, container.owner)
     except OSError as problem:
-        if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: no such process; EACCES; EINVAL: a zombie
+        if problem.errno in (2, 3, 13, 22):  # ENOENT, ESRCH: it has ended; EACCES; EINVAL: a zombie
             return False
         raise
+    finally:
+        posix.close(proc)
 
 
 def hand_over(fd: int) -> None:
