@@ -33,7 +33,10 @@ def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bo
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
         if not local and not engine.is_local(docker_cli.endpoint(options, os.environ)):
             raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
-        return _place(os.path.realpath(word))
+        try:
+            return _place(os.path.realpath(word))
+        except FileNotFoundError:
+            raise Problem(f"--tools {word}: the directory that you are in was deleted") from None
     if not word:
         raise Problem("--tools is empty", "--tools host, --tools IMAGE or --tools PATH")
     return _image(word, options, local=local, only_look=only_look)

@@ -72,7 +72,7 @@ def _search(command: list[bytes], env: dict[bytes, bytes], path: bytes) -> OSErr
         failure = _execute((directory or b".") + b"/" + name, command, env)
         if failure.errno in (EACCES, EPERM):
             best = failure
-        elif failure.errno not in (ENOENT, ENOTDIR):
+        elif failure.errno not in (ENOENT, ENOTDIR, ELOOP):  # a link to itself: execvp(3) goes on, too
             return failure
     return best
 

@@ -46,6 +46,7 @@ class Entry:
         self.files = files
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
+        self.kept: list[str] = []  # of the caller's scheduling, which could not be reset
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))

@@ -37,6 +37,9 @@ NUMBER = {
         "fsmount": (432, 432),
         "fsopen": (430, 430),
         "fstatfs": (138, 44),
+        "get_mempolicy": (239, 236),
+        "ioprio_get": (252, 31),
+        "ioprio_set": (251, 30),
         "keyctl": (250, 219),
         "mmap": (9, 222),
         "mount": (165, 40),
@@ -46,12 +49,16 @@ NUMBER = {
         "mremap": (25, 216),
         "open_tree": (428, 428),
         "openat2": (437, 437),
+        "personality": (135, 92),
         "pidfd_open": (434, 434),
         "pidfd_send_signal": (424, 424),
         "prctl": (157, 167),
         "prlimit64": (302, 261),
         "ptrace": (101, 117),
+        "sched_getscheduler": (145, 120),
+        "sched_setscheduler": (144, 119),
         "seccomp": (317, 277),
+        "set_mempolicy": (238, 237),
         "setns": (308, 268),
         "socket": (41, 198),
         "splice": (275, 76),
@@ -78,10 +85,15 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
 PR_CAPBSET_DROP = 24
+PR_GET_SECUREBITS, PR_SET_SECUREBITS = 27, 28
+PR_SET_TIMERSLACK, PR_GET_TIMERSLACK = 29, 30
 PR_SET_MM = 35
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_THP_DISABLE, PR_GET_THP_DISABLE = 41, 42
 PR_CAP_AMBIENT = 47
+PR_SET_MDWE, PR_GET_MDWE = 65, 66
+PR_SET_MEMORY_MERGE, PR_GET_MEMORY_MERGE = 67, 68
 PR_SET_MM_MAP = 14
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -245,6 +257,20 @@ def fstatfs_type(fd: int) -> int:
     return int.from_bytes(buffer[:8], "little")
 
 
+def get_mempolicy() -> int:
+    mode = bytearray(4)
+    _call("get_mempolicy", mode, 0, 0, 0, 0)
+    return int.from_bytes(mode, "little")
+
+
+def ioprio_get(which: int, who: int) -> int:
+    return _call("ioprio_get", which, who)
+
+
+def ioprio_set(which: int, who: int, ioprio: int) -> int:
+    return _call("ioprio_set", which, who, ioprio)
+
+
 def keyctl(operation: int, argument: "bytes | int") -> int:
     return _call("keyctl", operation, argument)
 
@@ -283,6 +309,10 @@ def openat2(dirfd: int, path: bytes, flags: int, resolve: int) -> int:
     return _call("openat2", dirfd, path, how, len(how))
 
 
+def personality(persona: int) -> int:
+    return _call("personality", persona)
+
+
 def pidfd_open(pid: int) -> int:
     return _call("pidfd_open", pid, 0)
 
@@ -307,8 +337,20 @@ def ptrace(request: int, pid: int, addr: int, data: "int | bytearray") -> int:
     return _call("ptrace", request, pid, addr, data)
 
 
+def sched_getscheduler(pid: int) -> int:
+    return _call("sched_getscheduler", pid)
+
+
+def sched_setscheduler(pid: int, policy: int, param: bytearray) -> int:
+    return _call("sched_setscheduler", pid, policy, param)
+
+
 def seccomp(operation: int, flags: int, args: bytearray) -> int:
     return _call("seccomp", operation, flags, args)
+
+
+def set_mempolicy(mode: int, nodemask: int, maxnode: int) -> int:
+    return _call("set_mempolicy", mode, nodemask, maxnode)
 
 
 def setns(fd: int, nstype: int) -> int:

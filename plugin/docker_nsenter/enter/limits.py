@@ -2,6 +2,7 @@
 
 from . import kernel
 from .files import read, write
+from .refusal import say
 from .target import Target
 
 NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)
@@ -28,19 +29,22 @@ class Limits:
     def __init__(self, target: Target, *, may_raise: bool) -> None:
         """Read the target's rlimits and oom_score_adj.
 
-        Without CAP_SYS_RESOURCE (`may_raise`) a hard limit can't rise above ours and oom_score_adj can't sink below
-        ours: then the command keeps ours, which is the stricter of the two.
+        Without CAP_SYS_RESOURCE (`may_raise`) a hard limit can't rise above ours: then the command keeps ours, which
+        is the stricter of the two.
         """
         self._own = parse(read("/proc/self/limits"))
         self._text = target.read("limits")
         self.rlimits = parse(self._text)
         self.oom_score_adj = int(target.read("oom_score_adj"))
+        self.lower = ""  # what stays below the container's, for people
         if not may_raise:
             self._text = b""
-            self.oom_score_adj = max(self.oom_score_adj, int(read("/proc/self/oom_score_adj")))
-            for resource, (soft, hard) in self.rlimits.items():
-                lower = min(hard, self._own[resource][1])
-                self.rlimits[resource] = min(soft, lower), lower
+            for name, resource in kernel.RLIMITS.items():
+                soft, hard = self.rlimits[resource]
+                own = self._own[resource][1]
+                if own < hard:
+                    self.rlimits[resource] = min(soft, own), own
+                    self.lower += f"{', ' if self.lower else ''}{name} {own}"
 
     def raise_hard(self) -> None:
         """Raise our own hard limits where the target's are higher, while we have the right to."""
@@ -57,9 +61,18 @@ class Limits:
                 kernel.prlimit64(0, resource, _pair(soft, hard), 0)
 
     def score(self, pid: int) -> None:
-        """Set a process's place in the out-of-memory order, from outside."""
-        if int(read(f"/proc/{pid}/oom_score_adj")) != self.oom_score_adj:
+        """Set a process's place in the out-of-memory order, from outside.
+
+        Without CAP_SYS_RESOURCE it can't sink below what somebody with that capability gave us: it stays ours.
+        """
+        own = int(read(f"/proc/{pid}/oom_score_adj"))
+        if own == self.oom_score_adj:
+            return
+        try:
             write(f"/proc/{pid}/oom_score_adj", str(self.oom_score_adj).encode())
+        except PermissionError:
+            say(f"the command keeps the caller's oom_score_adj {own}: this process may not lower it")
+            self.oom_score_adj = own
 
     def difference(self, pid: int) -> str:
         """Name a limit that the kernel does not report as set; '' when all agree."""

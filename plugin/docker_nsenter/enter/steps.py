@@ -10,9 +10,23 @@ import posix
 import sys
 from _signal import SIGKILL
 
-from . import capabilities, capset, cgroups, command, kernel, lsm, mounts, namespaces, seal, seccomp, shelter, stdio
+from . import (
+    capabilities,
+    capset,
+    cgroups,
+    command,
+    kernel,
+    lsm,
+    mounts,
+    namespaces,
+    scheduling,
+    seal,
+    seccomp,
+    shelter,
+    stdio,
+)
 from .entry import Entry, resolve
-from .refusal import Refusal
+from .refusal import Refusal, say
 from .target import ended, pin
 
 TYPE_CHECKING = False
@@ -89,6 +103,17 @@ def _choose_place(entry: Entry) -> None:
         posix.close(root)
 
 
+def _reset_scheduling(entry: Entry) -> None:
+    """Reset it in the supervisor, whose children inherit it: who may not is told here."""
+    if not entry.limits:
+        return
+    entry.kept = scheduling.reset()
+    if entry.kept:
+        say(f"the command keeps the caller's {', '.join(entry.kept)}: this process may not reset it")
+    if entry.limits.lower:
+        say(f"the command's limits are lower than the container's, for ours can't be raised: {entry.limits.lower}")
+
+
 def _prepare_environment(entry: Entry) -> None:
     planned = entry.plan["environment"]
     entry.environment = command.environment({**planned}, entry.target, entry.credentials)
@@ -121,6 +146,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("choose a place for the tools", _choose_place),
+    ("leave the caller's priority and processors", _reset_scheduling),
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
     ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too

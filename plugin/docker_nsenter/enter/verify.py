@@ -5,7 +5,7 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 
 import posix
 
-from . import shelter
+from . import scheduling, shelter
 from .cgroups import parse
 from .files import read
 from .refusal import Refusal
@@ -58,6 +58,9 @@ class Check:
             name = entry.limits.difference(pid)
             if name:
                 _refuse(name, "another value", "the container's")
+            name = scheduling.difference(pid, entry.kept)
+            if name:
+                _refuse(name, "the caller's", "an ordinary one")
         if entry.label and entry.pending_label(pid) != entry.label:
             _refuse("security label", entry.pending_label(pid) or "none", entry.label)
 
