@@ -1,5 +1,6 @@
 """What a container sees that watches new processes with CAP_SYS_PTRACE, in the moment before the command executes."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -83,6 +84,11 @@ def watcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PTRACE, ADMIN = ("--cap-add", "SYS_PTRACE"), ("--cap-add", "SYS_ADMIN")
 FIXED = ("--security-opt", "no-new-privileges")
+CHILDLESS = ("--security-opt", "seccomp=PROFILE")
+NO_CLONE = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [{"names": ["clone", "clone3", "fork", "vfork"], "action": "SCMP_ACT_ERRNO"}],
+}
 
 
 @pytest.mark.parametrize(
@@ -93,15 +99,29 @@ FIXED = ("--security-opt", "no-new-privileges")
         ((*PTRACE, *FIXED), ()),
         ((*PTRACE, *ADMIN), ("--pid",)),
         ((*PTRACE, *FIXED), ("--pid",)),
+        ((*PTRACE, *CHILDLESS), ()),
+        ((*PTRACE, *FIXED, *CHILDLESS), ()),
     ],
-    ids=["", "SYS_ADMIN", "no-new-privileges", "SYS_ADMIN, --pid", "no-new-privileges, --pid"],
+    ids=[
+        *("", "SYS_ADMIN", "no-new-privileges", "SYS_ADMIN, --pid", "no-new-privileges, --pid"),
+        *("a filter that denies clone", "such a filter, no-new-privileges"),
+    ],
 )
 def test_a_watching_tracer_can_write_nothing_of_the_hosts(
-    run: Run, docker: Call, nsenter: Call, watcher: Path, flags: tuple[str, ...], options: tuple[str, ...]
+    run: Run,
+    docker: Call,
+    nsenter: Call,
+    watcher: Path,
+    tmp_path: Path,
+    flags: tuple[str, ...],
+    options: tuple[str, ...],
 ) -> None:
     """With CAP_SYS_ADMIN, too, /proc/PID/map_files opened the host's libc for writing before there was a shelter."""
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps(NO_CLONE))
+    flags = tuple(flag.replace("PROFILE", str(profile)) for flag in flags)
     name = run(*flags, "-v", f"{watcher}:/watcher:ro", command=("/watcher",))
-    bounding = docker("exec", name, "sh", "-c", "grep CapBnd /proc/self/status").stdout.split()[1]
+    bounding = docker("exec", name, "grep", "CapBnd", "/proc/self/status").stdout.split()[1]
     seen: set[str] = set()
     for _ in range(20):
         done = nsenter(*options, name, "true")

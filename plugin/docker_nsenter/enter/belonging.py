@@ -34,7 +34,7 @@ def belongs(proc: int, status: bytes, container: str, owner: int) -> bool:
     except FileNotFoundError:  # it ends, or its parent is outside of our pid namespace
         return False
     try:
-        return _monitors(above, container, owner) and _is_inside(proc, above)
+        return is_monitor(above, container, owner) and _is_inside(proc, above)
     finally:
         posix.close(above)
 
@@ -44,7 +44,7 @@ def _field(status: bytes, name: bytes) -> bytes:
     return status.partition(b"\n" + name + b":")[2].partition(b"\n")[0].strip()
 
 
-def _monitors(monitor: int, container: str, owner: int) -> bool:
+def is_monitor(monitor: int, container: str, owner: int) -> bool:
     """Tell whether a process is a runtime's monitor of this container.
 
     It must hold SYS_ADMIN where we do, which root in an ordinary container does not, or be the engine's owner's; and it

@@ -1,8 +1,9 @@
 """Fork the installer and, from it, the command's process; carry their few words to the supervisor.
 
-The words are short lines: `N` (a filter asks a supervisor of its own), `P PID` (the installer names its child), `R`
-(ready: all is dropped), and `F ROLE STEP ERRNO CALL` or `W ROLE STEP TEXT` (failed). The supervisor words the message;
-it takes a PID only from the installer, and only if the kernel says that this process is a child of its own.
+The words are short lines: `N` (a filter asks a supervisor of its own), `S` (one that forbids the fork must be held off
+for it), `P PID` (the installer names its child), `R` (ready: all is dropped), and `F ROLE STEP ERRNO CALL` or `W ROLE
+STEP TEXT` (failed). The supervisor words the message; it takes a PID only from the installer, and only if the kernel
+says that this process is a child of its own.
 """
 
 import posix
@@ -118,6 +119,9 @@ def _install(entry: Entry, channels: Channels) -> None:
     _run("install", entry, channels)
     if any(seccomp.notifies(each.program) for each in entry.filters):
         channels.say("N")
+    if entry.forbids_fork and not entry.late_filters:
+        channels.say("S")
+        channels.wait()
     try:
         pid = _clone_sibling()
     except OSError as problem:
@@ -135,7 +139,7 @@ def _clone_sibling() -> int:
 
     By clone(2), for which Docker's filter looks at the flags; it answers ENOSYS to clone3, whose flags it can't see.
     """
-    return kernel.clone(kernel.CLONE_PARENT | SIGCHLD)
+    return kernel.clone(kernel.FORK_SIBLING[1])
 
 
 def _command(entry: Entry, channels: Channels) -> None:

@@ -31,7 +31,7 @@ class Entry:
     tools: "Tools | None" = None
     label = ""
     bounding = permitted = ambient = filter_count = 0
-    no_new_privs = late_filters = arrived = dropped = False
+    no_new_privs = late_filters = forbids_fork = arrived = dropped = False
     proc_tree = -1
 
     start_again: "Callable[[], object]"  # in a shelter (shelter.py)

@@ -81,6 +81,8 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
 
+FORK_SIBLING = NUMBER["clone"], CLONE_PARENT | 17  # SIGCHLD: a call and its first argument, as filters see them
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
@@ -122,14 +124,19 @@ EIO, EINVAL, EPIPE, ECONNRESET = 5, 22, 32, 104
 PROC_SUPER_MAGIC = 0x9FA0
 DEVPTS_SUPER_MAGIC = 0x1CD1
 
+PTRACE_CONT = 7
 PTRACE_DETACH = 17
+PTRACE_SYSCALL = 24
 PTRACE_GETREGSET = 0x4204
 PTRACE_SETREGSET = 0x4205
 PTRACE_SEIZE = 0x4206
 PTRACE_INTERRUPT = 0x4207
 PTRACE_SECCOMP_GET_FILTER = 0x420C
 PTRACE_SECCOMP_GET_METADATA = 0x420D
+PTRACE_O_TRACESYSGOOD = 1
+PTRACE_O_SUSPEND_SECCOMP = 1 << 21
 NT_PRSTATUS = 1
+NT_ARM_SYSTEM_CALL = 0x404
 SECCOMP_SET_MODE_FILTER = 1
 SPLICE_F_NONBLOCK = 2
 
@@ -335,6 +342,11 @@ def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray |
 
 def ptrace(request: int, pid: int, addr: int, data: "int | bytearray") -> int:
     return _call("ptrace", request, pid, addr, data)
+
+
+def ptrace_regset(request: int, pid: int, kind: int, data: bytearray) -> int:
+    vector = bytearray(address(data).to_bytes(8, "little") + len(data).to_bytes(8, "little"))
+    return _call("ptrace", request, pid, kind, vector)
 
 
 def sched_getscheduler(pid: int) -> int:

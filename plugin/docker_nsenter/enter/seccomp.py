@@ -6,8 +6,9 @@ filter on top of what their own parent, the shim, has; later ones the applicatio
 does not apply those.
 
 The stop is short (some 50 microseconds) but a stopped epoll_wait, sigtimedwait or semop would return EINTR, which
-programs take badly. So the result register of such a call is rewritten to -ERESTARTSYS while the thread is stopped:
-the kernel then restarts the call and the program never learns of it.
+programs take badly. So a call that the stop has interrupted is begun again, and the program never learns of it: on
+x86-64 by another result, which the kernel looks at when the stop is over (-ERESTARTSYS); on arm64, where it has looked
+before, by the registers as they were when the call was made.
 """
 
 import posix
@@ -15,23 +16,32 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from . import kernel
+from .belonging import LARGEST_CONFIG, is_monitor
 from .files import read
 from .refusal import Refusal
 from .target import Target, ended, parse_status
+from .wire import loads
 
-EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES, ETIMEDOUT = 4, 3, 1, 2, 22, 13, 110
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES, EBUSY, ETIMEDOUT = 4, 3, 1, 2, 22, 13, 16, 110
 ERESTARTSYS, ERESTART_RESTARTBLOCK = 512, 516
-WAIT = 5.0  # seconds for another tracer to let go
+WAIT = 2.0  # seconds for other tracers to let go, and for a thread that can't be stopped to go on
 LONGEST_STOP = 10  # seconds for all of the copy
+LOOKS = 20  # at a thread that runs, half a millisecond apart, until it is seen in a call
+MOST_DESCENDANTS = 1000
+SHORTEST_ID = 12
 WALL = 0x40000000  # __WALL: threads too
-# Calls that return EINTR or go through restart_syscall after a stop; any other restarts by itself (signal(7)).
-# The numbers are those of arm64, where the register trick is impossible and another thread has to be found.
-UNSAFE_ARM64 = frozenset({22, 137, 193, 192, 101, 115, 73, 98, 441, 207, 212, 243})
+SYSCALL_STOP = 5 | 0x80  # SIGTRAP, with PTRACE_O_TRACESYSGOOD
 RETURN_USER_NOTIF = bytes((6, 0, 0, 0, 0, 0, 0xC0, 0x7F))  # BPF_RET | BPF_K, struct sock_filter
 JUMPS_IF_EQUAL = b"\x15"  # BPF_JMP | BPF_JEQ | BPF_K: nine of ten instructions
+RETURN, RETURN_A, RETURN_ERRNO_0 = 0x06, 0x16, 0x00050000  # BPF_RET | BPF_K, BPF_RET | BPF_A, SECCOMP_RET_ERRNO
 SYSCALL_RESTART = {"x86_64": 219, "aarch64": 128}
-# struct user_regs_struct of x86-64, in words of 8 bytes (sys/user.h)
+# struct user_regs_struct of x86-64 and user_pt_regs of arm64, in words of 8 bytes (sys/user.h, asm/ptrace.h)
 X86_REGISTERS, X86_RAX, X86_ORIG_RAX = 27, 10, 15
+ARM64_REGISTERS, ARM64_X8, ARM64_SP, ARM64_PC, ARM64_SVC_SIZE = 34, 8, 31, 32, 4
 
 
 class Filter:
@@ -56,7 +66,30 @@ def wanted_filters(target: Target, policy: str) -> int:
             raise
         shim = {}
     inherited = shim.get("Seccomp_filters", [0])[0] if shim.get("Seccomp", [0])[0] == 2 else 0
-    return min(has, inherited + (policy == "container"))
+    installed = policy == "container" and has > inherited and configured(target) is not False
+    return min(has, inherited + installed)
+
+
+def configured(target: Target) -> "bool | None":
+    """Tell whether the runtime was told to install a filter; None where nothing out of the container's reach says it.
+
+    An engine's words tell only what a container was started with, and may be hidden: where the engine's own default is
+    no filter, the first that a process has is one it made itself. The bundle of the runtime's monitor is believed where
+    it is named as the process's cgroup is: in Kubernetes one monitor has all of a pod's containers.
+    """
+    monitor = -1
+    try:
+        monitor = posix.open(f"/proc/{target.status['PPid'][0]}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        name = posix.readlink("cwd", dir_fd=monitor).rpartition("/")[2]
+        if len(name) < SHORTEST_ID or name.encode() not in target.read("cgroup") or not is_monitor(monitor, name, 0):
+            return None
+        config = loads(read("cwd/config.json", at=monitor, limit=LARGEST_CONFIG))
+        return bool(config["linux"].get("seccomp"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    finally:
+        if monitor >= 0:
+            posix.close(monitor)
 
 
 def given(programs: list[str]) -> list[Filter]:
@@ -82,33 +115,110 @@ def _trace(target: Target, count: int) -> list[Filter]:
     """Stop one thread for a moment and read its filters, oldest first."""
     deadline = monotonic() + WAIT
     for attempt in range(10_000):
-        thread = _donor(target)
-        try:
-            kernel.ptrace(kernel.PTRACE_SEIZE, thread, 0, 0)
+        refused = EBUSY
+        for thread in _donors(target):
+            try:
+                kernel.ptrace(kernel.PTRACE_SEIZE, thread, 0, kernel.PTRACE_O_TRACESYSGOOD)
+            except OSError as problem:
+                # EPERM: it is traced, perhaps by another of us. ESRCH: that thread has ended.
+                if problem.errno not in (EPERM, ESRCH):
+                    raise
+                refused = problem.errno
+                continue
+            return _read_all(target, thread, count)
+        if not target.alive():
+            refused = ESRCH
+        if refused == ESRCH or monotonic() > deadline:
+            raise OSError(refused, posix.strerror(refused), "ptrace")
+        sleep(0.0005 * min(attempt + 1, 20))
+    raise AssertionError
+
+
+def _donors(target: Target) -> "Iterator[int]":
+    """Yield the threads that have the container's oldest filters and may be stopped now; the first process's first.
+
+    Only a fork hands a session on, and with it the filters: who is in the session that the first process leads descends
+    from it. A process that came into the container another way is in none that exists there. What waits in vfork or for
+    a device (D) does not stop, and what is dead (Z, X) has nothing to read.
+    """
+    yield from _threads(target.pid)
+    waiting = [target.pid] if _session(target.pid) == target.pid else []
+    for _ in range(MOST_DESCENDANTS):
+        if not waiting:
             break
-        except OSError as problem:
-            # EPERM: another of us traces it just now. ESRCH: that thread has ended.
-            gone = problem.errno == ESRCH and not target.alive()
-            if gone or problem.errno not in (EPERM, ESRCH) or monotonic() > deadline:
-                raise
-            sleep(0.0005 * min(attempt + 1, 20))
-    if not target.alive():
-        raise OSError(ESRCH, posix.strerror(ESRCH), "ptrace")
+        for child in _children(waiting.pop()):
+            waiting.append(child)
+            if _session(child) == target.pid:
+                yield from _threads(child)
+
+
+def _threads(pid: int) -> "Iterator[int]":
+    """Yield the threads of a process that can be stopped."""
+    try:
+        names = posix.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return
+    for name in names:
+        if _stat(int(name))[0] not in b"DZX":
+            yield int(name)
+
+
+def _children(pid: int) -> list[int]:
+    """List the children of a process, whichever of its threads started them."""
+    try:
+        lists = [read(f"/proc/{pid}/task/{name}/children") for name in posix.listdir(f"/proc/{pid}/task")]
+    except OSError as problem:
+        if problem.errno not in (ENOENT, ESRCH):
+            raise
+        return []
+    return [int(word) for each in lists for word in each.split()]
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Read /proc/PID/stat from its third field, the state; a thread that is gone is dead."""
+    try:
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except OSError as problem:
+        if problem.errno not in (ENOENT, ESRCH):
+            raise
+        return [b"X", b"0", b"0", b"0"]
+
+
+def _session(pid: int) -> int:
+    return int(_stat(pid)[3])
+
+
+def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
+    """Stop a thread that we trace, read its filters, and let it go on as if nothing had been."""
+    call = _call_of(thread) if kernel.MACHINE == "aarch64" else []  # as late as can be
     kernel.ptrace(kernel.PTRACE_INTERRUPT, thread, 0, 0)
+    while _await_stop(thread) >> 16 != 128:  # PTRACE_EVENT_STOP: ours, or a group stop
+        pass
+    try:
+        filters = [read_filter(thread, index) for index in range(count)]
+        # asked while nothing can take its number: is it still the one that was chosen?
+        chosen = posix.access(f"/proc/{target.pid}/task/{thread}", 0) or _session(thread) == target.pid
+        if not chosen or not target.alive():
+            raise OSError(ESRCH, posix.strerror(ESRCH), "ptrace")
+        return filters
+    finally:
+        if kernel.MACHINE == "aarch64":
+            _begin_again(thread, call)
+        else:
+            _restart_call(thread)
+        kernel.ptrace(kernel.PTRACE_DETACH, thread, 0, 0)
+
+
+def _await_stop(thread: int, request: int = kernel.PTRACE_CONT) -> int:
+    """Wait for a stop that is ours and return its status; a signal that comes first is passed on."""
     while True:
         _, status = posix.waitpid(thread, WALL)
         if posix.WIFEXITED(status) or posix.WIFSIGNALED(status):
             raise OSError(ESRCH, posix.strerror(ESRCH), "ptrace")
-        if status >> 16 == 128:  # PTRACE_EVENT_STOP: ours, or a group stop
-            break
-        # A signal came first: pass it on, the stop follows.
-        kernel.ptrace(7, thread, 0, posix.WSTOPSIG(status))
-    try:
-        filters = [read_filter(thread, index) for index in range(count)]
-        _restart_call(thread, filters)
-    finally:
-        kernel.ptrace(kernel.PTRACE_DETACH, thread, 0, 0)
-    return filters
+        number = posix.WSTOPSIG(status)
+        if status >> 16 or number == SYSCALL_STOP:
+            return status
+        kernel.ptrace(request, thread, 0, number)
 
 
 def read_filter(thread: int, index: int) -> Filter:
@@ -121,34 +231,89 @@ def read_filter(thread: int, index: int) -> Filter:
     return Filter(bytes(program), int.from_bytes(metadata[8:12], "little"))
 
 
-def _restart_call(thread: int, filters: list[Filter]) -> None:
+def _restart_call(thread: int) -> None:
     """Make an interrupted call start again instead of failing with EINTR (x86-64)."""
-    if kernel.MACHINE != "x86_64":
+    registers = _registers(thread, X86_REGISTERS)
+    if registers[X86_ORIG_RAX] < 0:  # it was running, not in a call
         return
-    registers = bytearray(X86_REGISTERS * 8)
-    vector = bytearray(kernel.address(registers).to_bytes(8, "little") + len(registers).to_bytes(8, "little"))
-    kernel.ptrace(kernel.PTRACE_GETREGSET, thread, kernel.NT_PRSTATUS, vector)
-    result = int.from_bytes(registers[X86_RAX * 8 : X86_RAX * 8 + 8], "little", signed=True)
-    call = int.from_bytes(registers[X86_ORIG_RAX * 8 : X86_ORIG_RAX * 8 + 8], "little", signed=True)
-    if call < 0:  # it was running, not in a call
-        return
-    restart = SYSCALL_RESTART["x86_64"]
-    denied = result == -ERESTART_RESTARTBLOCK and not all(allows(each.program, restart) for each in filters)
-    if result != -EINTR and not denied:
-        return
-    registers[X86_RAX * 8 : X86_RAX * 8 + 8] = (-ERESTARTSYS).to_bytes(8, "little", signed=True)
-    kernel.ptrace(kernel.PTRACE_SETREGSET, thread, kernel.NT_PRSTATUS, vector)
+    result = registers[X86_RAX]
+    if result == -EINTR or (result == -ERESTART_RESTARTBLOCK and _denies_restart(thread)):
+        registers[X86_RAX] = -ERESTARTSYS
+        _set_registers(thread, registers)
 
 
-def _donor(target: Target) -> int:
-    """Choose a thread to stop: the first; on arm64 one whose call restarts by itself."""
-    if kernel.MACHINE == "x86_64":
-        return target.pid
-    for name in posix.listdir(f"/proc/{target.pid}/task"):
-        word = read(f"/proc/{target.pid}/task/{name}/syscall").split()[0]
-        if word == b"running" or (word.isdigit() and int(word) not in UNSAFE_ARM64):
-            return int(name)
-    raise OSError(16, "every thread of the container's process waits in a call that must not be interrupted", "ptrace")
+def _call_of(thread: int) -> list[int]:
+    """Read the call that a thread is blocked in: number, six arguments, stack, program counter; [] if it isn't.
+
+    A thread that runs may be about to enter one, whose first argument no one could tell after the stop; one that is
+    never seen in a call spends its time elsewhere.
+    """
+    words: list[bytes] = []
+    for look in range(LOOKS):
+        if look:
+            sleep(0.0005)
+        words = read(f"/proc/{thread}/syscall").split()
+        if len(words) == 9:
+            break
+    return [int(word, 0) for word in words] if len(words) == 9 else []
+
+
+def _begin_again(thread: int, call: list[int]) -> None:
+    """Undo what the stop did to a call (arm64).
+
+    The kernel has left its result in the register of the first argument, or has put that back and moved the program
+    counter to the instruction again: that is how it restarts a call. Then it may still mean to do so by
+    restart_syscall.
+    """
+    if not call:
+        return
+    number, first, *others, stack, counter = call
+    registers = _registers(thread, ARM64_REGISTERS)
+    signed = [value - (1 << 64) if value >> 63 else value for value in others]
+    same = registers[ARM64_X8] == number and registers[1:6].tolist() == signed and registers[ARM64_SP] == stack
+    if same and registers[0] == -EINTR and registers[ARM64_PC] == counter:
+        registers[0] = first - (1 << 64) if first >> 63 else first
+        registers[ARM64_PC] = counter - ARM64_SVC_SIZE
+        _set_registers(thread, registers)
+    elif same and registers[ARM64_PC] == counter - ARM64_SVC_SIZE and _denies_restart(thread):
+        _replace_restart(thread, number)
+
+
+def _replace_restart(thread: int, number: int) -> None:
+    """Turn the restart_syscall that a filter denies into the call itself: a tracer is asked before the filter is."""
+    kernel.ptrace(kernel.PTRACE_SYSCALL, thread, 0, 0)
+    if posix.WSTOPSIG(_await_stop(thread, kernel.PTRACE_SYSCALL)) != SYSCALL_STOP:
+        return
+    registers = _registers(thread, ARM64_REGISTERS)
+    if registers[ARM64_X8] == SYSCALL_RESTART["aarch64"]:
+        registers[ARM64_X8] = number
+        _set_registers(thread, registers)
+        kernel.ptrace_regset(
+            kernel.PTRACE_SETREGSET, thread, kernel.NT_ARM_SYSTEM_CALL, bytearray(number.to_bytes(4, "little"))
+        )
+
+
+def _registers(thread: int, count: int) -> "memoryview[int]":
+    data = bytearray(count * 8)
+    kernel.ptrace_regset(kernel.PTRACE_GETREGSET, thread, kernel.NT_PRSTATUS, data)
+    return memoryview(data).cast("q")
+
+
+def _set_registers(thread: int, registers: "memoryview[int]") -> None:
+    kernel.ptrace_regset(kernel.PTRACE_SETREGSET, thread, kernel.NT_PRSTATUS, bytearray(registers))
+
+
+def _denies_restart(thread: int) -> bool:
+    """Ask all filters of a stopped thread, also those it added itself, whether restart_syscall would be its end."""
+    index = 0
+    try:
+        while allows(read_filter(thread, index).program, SYSCALL_RESTART[kernel.MACHINE]):
+            index += 1
+    except OSError as problem:
+        if problem.errno != ENOENT:  # behind the last
+            raise
+        return False
+    return True
 
 
 def install(filters: list[Filter]) -> None:
@@ -160,14 +325,32 @@ def install(filters: list[Filter]) -> None:
         kernel.seccomp(kernel.SECCOMP_SET_MODE_FILTER, each.flags, descriptor)
 
 
+def suspend(pid: int) -> None:
+    """Hold the filters of a process off for as long as we trace it; those of its children are in force.
+
+    PTRACE_O_SUSPEND_SECCOMP (Linux 4.3) needs what the copy of a filter needs.
+    """
+    kernel.ptrace(kernel.PTRACE_SEIZE, pid, 0, kernel.PTRACE_O_SUSPEND_SECCOMP)
+
+
 def notifies(program: bytes) -> bool:
     """Tell whether a filter hands some calls to a supervisor (SECCOMP_RET_USER_NOTIF, Linux 5.0)."""
     return RETURN_USER_NOTIF in program
 
 
-def allows(program: bytes, number: int) -> bool:
-    """Run a filter on a call with all arguments 0 and tell whether it lets the call happen."""
-    return decide(program, number) >> 16 in (0x7FFF, 0x7FFC)  # SECCOMP_RET_ALLOW, _LOG
+def pretends(program: bytes) -> bool:
+    """Tell whether a filter could let a call seem to succeed that never happened: by the errno 0, or one it computes.
+
+    That is how a setuid that does nothing is made for a program that relies on it.
+    """
+    returns = [word for word in memoryview(program).cast("Q") if word & 0xFFFF in (RETURN, RETURN_A)]
+    return any(word & 0xFFFF == RETURN_A or word >> 32 == RETURN_ERRNO_0 for word in returns)
+
+
+def allows(program: bytes, number: int, first: int = 0) -> bool:
+    """Run a filter on a call with all arguments 0 but the first and tell whether it lets the call happen."""
+    decision = decide(program, number, first.to_bytes(8, "little") + bytes(40))
+    return decision >> 16 in (0x7FFF, 0x7FFC)  # SECCOMP_RET_ALLOW, _LOG
 
 
 def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
@@ -228,7 +411,7 @@ def _alu(operation: int, a: int, operand: int) -> int:
     return results[operation & 15] & 0xFFFFFFFF
 
 
-def explain(problem: OSError) -> Refusal:
+def explain(problem: OSError, container: str) -> Refusal:
     """Word the failures of the copy that a person can do something about."""
     if problem.errno == ESRCH:
         return ended()
@@ -236,7 +419,8 @@ def explain(problem: OSError) -> Refusal:
         EACCES: "this process runs under a seccomp filter itself, or lacks CAP_SYS_ADMIN",
         EPERM: "another tracer (strace, gdb) holds the container's first process, or CAP_SYS_PTRACE is missing",
         EINVAL: "this kernel cannot hand filters out (CONFIG_CHECKPOINT_RESTORE)",
+        EBUSY: "the container's first process waits in vfork or for a device, and no other thread has its filters",
         ETIMEDOUT: "the container's first process did not stop within 10 seconds",
     }.get(problem.errno or 0, problem.strerror or "")
-    hint = "--security-opt seccomp=unconfined enters without the filter"
+    hint = "docker exec needs no copy" if container else "--security-opt seccomp=unconfined enters without the filter"
     return Refusal(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", hint)

@@ -157,15 +157,21 @@ PREPARE: "tuple[Step, ...]" = (
 
 
 def _copy_filters(entry: Entry) -> None:
+    target, brought = entry.target, entry.plan["filters"]
     try:
-        entry.filters = entry.filters or seccomp.copy(entry.target, entry.filter_count)
+        entry.filters = entry.filters or seccomp.copy(target, entry.filter_count)
     except OSError as problem:
-        raise seccomp.explain(problem) from problem
-    forks = all(seccomp.allows(each.program, kernel.NUMBER["clone"]) for each in entry.filters)
-    watched = (
-        entry.target.status["CapBnd"][0] & capabilities.SYS_PTRACE
-    )  # then the visible process must have it at once
-    entry.late_filters = not forks or (entry.no_new_privs and not watched)
+        raise seccomp.explain(problem, entry.plan["target"]["container"]) from problem
+    pretends = not brought and any(seccomp.pretends(each.program) for each in entry.filters)
+    if pretends and seccomp.configured(target) is None:
+        raise Refusal(
+            "the process's seccomp filter lets calls seem to succeed that never happened, and may be its own making",
+            "--security-opt seccomp=unconfined enters without the filter",
+        )
+    entry.forbids_fork = not all(seccomp.allows(each.program, *kernel.FORK_SIBLING) for each in entry.filters)
+    # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
+    watched = target.status["CapBnd"][0] & capabilities.SYS_PTRACE
+    entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.hosts_root))
 
 
 def _set_label(entry: Entry) -> None:

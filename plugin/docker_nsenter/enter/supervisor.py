@@ -87,6 +87,8 @@ class Supervisor:
                     self._adopt(_number(rest))
                 elif word == "N" and not self.pid:
                     say("the container's filter asks its supervisor about some calls, which fail here (ENOSYS)")
+                elif word == "S" and not self.pid:
+                    self._let_fork()
                 elif word == "R" and not ready:
                     ready = True
                 else:
@@ -99,6 +101,20 @@ class Supervisor:
                 if pid:
                     _kill(pid)
             raise
+
+    def _let_fork(self) -> None:
+        """Hold off a filter that denies clone while the installer forks: what is born has it in force, unlike before.
+
+        A process forked without it would be visible with the power to install it, and without the filter.
+        """
+        try:
+            seccomp.suspend(self._installer)
+        except OSError as problem:
+            raise Refusal(
+                f"the container's seccomp filter denies clone, and cannot be held off: {problem.strerror}",
+                "docker exec enters such a container",
+            ) from None
+        self._channels.go()
 
     def _meanwhile(self) -> None:
         """Do what need not be done before the fork, while the children take their steps."""
@@ -202,7 +218,7 @@ class Supervisor:
         if not self.pid:
             _, status = posix.waitpid(installer, 0)
             if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
-                raise seccomp.explain(OSError(seccomp.ETIMEDOUT, "", "ptrace"))
+                raise seccomp.explain(OSError(seccomp.ETIMEDOUT, "", "ptrace"), self.entry.plan["target"]["container"])
             raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
 
     # --- while the command runs -----------------------------------------------------------------------------------
