@@ -418,8 +418,9 @@ def test_what_nobody_could_remove_is_removed_by_the_next_entry(
 ) -> None:
     """A helper that was created and never started, and an empty image, when even the watcher was killed."""
     endpoint = Endpoint(engine["DOCKER_HOST"], "default")
-    docker("create", "--label", f"{LABEL}=lost", "--network", "none", BUSYBOX, "true")
-    images.empty(endpoint, "lost")
+    lost = "docker-nsenter-0123456789ab"
+    docker("create", "--name", f"{lost}-1", "--label", f"{LABEL}={lost}", "--network", "none", BUSYBOX, "true")
+    images.empty(endpoint, lost)
     mine = run()
     monkeypatch.setattr(watcher, "STALE", 3600.0)
     watcher._remove_stale(endpoint)
@@ -428,6 +429,33 @@ def test_what_nobody_could_remove_is_removed_by_the_next_entry(
     watcher._remove_stale(endpoint)
     assert not left(docker)
     assert docker("inspect", "-f", "{{.State.Running}}", mine).stdout == "true\n"
+
+
+def test_what_only_carries_our_label_is_nobodys_to_remove(
+    docker: Call, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image hands its labels on: whose helper was committed has images, containers and volumes that carry ours."""
+    lost, kept = "docker-nsenter-0123456789ab", []
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_text("precious")
+    packed = subprocess.run(["tar", "-C", tmp_path / "tree", "-c", "."], capture_output=True, check=True).stdout
+    for label in (lost, "anything"):
+        words = ["docker", "import", "-c", f"LABEL {LABEL}={label}", "-c", "VOLUME /data", "-"]
+        image = subprocess.run(words, input=packed, env=engine, capture_output=True, check=True).stdout.decode().strip()
+        name = f"stranger-{label}"
+        docker("create", "--name", name, "--network", "none", image, "nothing")
+        kept += [image, name]
+    monkeypatch.setattr(watcher, "STALE", -1.0)
+    endpoint = Endpoint(engine["DOCKER_HOST"], "default")
+    try:
+        watcher._remove_stale(endpoint)
+        monkeypatch.setattr(watcher, "PATIENCE", 1.0)
+        watcher._remove(endpoint, lost, b"cid")
+        for each in kept:
+            docker("inspect", each)
+    finally:
+        docker("rm", "-v", *kept[1::2], check=False)
+        docker("rmi", *kept[::2], check=False)
 
 
 @pytest.mark.parametrize("victim", ["docker", "plugin"])

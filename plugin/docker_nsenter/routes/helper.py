@@ -16,7 +16,7 @@ from ..enter.files import read
 from ..errors import Problem, printable
 from . import images
 from .local import is_here
-from .watcher import Watcher
+from .watcher import DIGITS, PREFIX, Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Helper:
         assert planned.endpoint is not None
         self.planned, self.plan = planned, planned.plan
         self.endpoint: Endpoint = planned.endpoint
-        self.name = f"docker-nsenter-{os.urandom(6).hex()}"
+        self.name = f"{PREFIX}{os.urandom(DIGITS).hex()}"
         self.socket = docker_socket()
         self.docker: int | None = None
         self.watcher = Watcher(self.endpoint, self.name)

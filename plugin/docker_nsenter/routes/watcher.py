@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 15.0  # seconds: a create that was under way when the client died may still be answered
 PAUSE = 0.2
+PREFIX, DIGITS = "docker-nsenter-", 6  # of a client's name, and how many random bytes it ends in
 STALE = 60.0  # seconds after which a helper that never started is nobody's
 
 
@@ -84,13 +85,30 @@ def _remove(endpoint: Endpoint, name: str, notes: bytes) -> None:
     quiet = 0.0 if b"d" in notes else time.monotonic() + PATIENCE / 3
     while time.monotonic() < deadline:
         left = 0
-        for kind, found in _labelled(endpoint, f"{LABEL}={name}"):
+        for kind, found in _ours(endpoint, f"{LABEL}={name}"):
             left += 1
             # a refusal: it is being removed, or its image is still in use: look again
             _remove_one(endpoint, kind, found, done=b"d" in notes)
         if not left and time.monotonic() >= quiet:
             return
         time.sleep(PAUSE)
+
+
+def _ours(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]]]":
+    """List what a client of ours has made; the label alone says nothing, for an image hands its own on."""
+    return [(kind, found) for kind, found in _labelled(endpoint, label) if is_ours(kind, found)]
+
+
+def is_ours(kind: str, found: "dict[str, Any]") -> bool:
+    """Tell whether a container has the one name that goes with its label; an image no name, and nothing in it."""
+    label = str((found.get("Labels") or {}).get(LABEL))
+    digits = label.removeprefix(PREFIX)
+    if digits == label or len(digits) != 2 * DIGITS or digits.strip("0123456789abcdef"):
+        return False
+    if kind == "image":
+        return not found.get("Size") and set(found.get("RepoTags") or ()) <= {"<none>:<none>"}
+    names = found.get("Names") or [""]
+    return len(names) == 1 and names[0].startswith(f"/{label}-") and names[0][len(label) + 2 :].isdigit()
 
 
 def _labelled(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]]]":
@@ -111,7 +129,7 @@ def _remove_one(endpoint: Endpoint, kind: str, found: "dict[str, Any]", *, done:
 
 def _remove_stale(endpoint: Endpoint) -> None:
     """Remove what other clients' watchers were kept from removing: images and containers that never started."""
-    for kind, found in _labelled(endpoint, LABEL):
+    for kind, found in _ours(endpoint, LABEL):
         old = time.time() - found["Created"] > STALE
         if old and (kind == "image" or found["State"] in ("created", "exited", "dead")):
             _remove_one(endpoint, kind, found, done=False)
