@@ -1,7 +1,10 @@
 """Users and groups from hostile files: bounded, never hanging, never through NSS."""
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,51 @@ def test_a_huge_file_is_refused(inside: Resolve, tmp_path: Path) -> None:
         file.truncate(2 << 20)
     with pytest.raises(Refusal, match="larger than 1 MiB"):
         inside("app")
+
+
+HOLDER = """import fcntl, os, signal, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR)
+def asked(*_):
+    if sys.argv[2] == "polite":
+        time.sleep(0.3)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+signal.signal(signal.SIGIO, asked)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+@pytest.fixture
+def leased(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Have a process hold a lease on /etc/passwd there."""
+    held: list[subprocess.Popen[bytes]] = []
+
+    def hold(manner: str) -> None:
+        words = [sys.executable, "-c", HOLDER, str(tmp_path / "etc/passwd"), manner]
+        held.append(subprocess.Popen(words, stdout=subprocess.PIPE))
+        assert held[-1].stdout is not None
+        assert held[-1].stdout.readline() == b"held\n"
+
+    yield hold
+    for each in held:
+        each.kill()
+        each.communicate()
+
+
+def test_a_lease_that_is_given_up_is_waited_for(inside: Resolve, leased: Callable[[str], None]) -> None:
+    wanted = inside("app").uid
+    leased("polite")
+    assert inside("app").uid == wanted
+
+
+def test_a_lease_that_is_kept_is_named_and_hangs_nobody(inside: Resolve, leased: Callable[[str], None]) -> None:
+    leased("stubborn")
+    start = time.monotonic()
+    with pytest.raises(Refusal, match="holds a lease on its /etc/passwd"):
+        inside("app")
+    assert time.monotonic() - start < 5
 
 
 def test_binary_rubbish_is_passed_over(inside: Resolve, tmp_path: Path) -> None:

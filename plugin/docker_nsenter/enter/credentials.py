@@ -7,12 +7,14 @@ and thus hostile: regular files only, one MiB at most, links followed inside its
 
 import posix
 from _stat import S_ISREG
+from time import monotonic, sleep
 
 from . import kernel
 from .files import read_all
 from .refusal import Refusal, printable
 
 LARGEST_FILE = 1 << 20
+LEASE_PATIENCE = 2.0  # seconds for who has to end a lease
 LARGEST_ID = (1 << 31) - 1  # docker's own bound for -u
 
 
@@ -39,11 +41,11 @@ def read_inside(root: int, path: bytes) -> bytes:
             found = posix.fstat(probe)
             if not S_ISREG(found.st_mode) or not found.st_size:  # /proc/kmsg is regular, of size 0, and blocks
                 return b""
-            fd = posix.open(f"/proc/self/fd/{probe}", flags)
+            fd = _open_leased(probe, path, flags)
         finally:
             posix.close(probe)
     except OSError as problem:
-        if problem.errno in (2, 13, 20, 40, 6, 18, 11):  # missing, unreadable, not a directory, link loop, …
+        if problem.errno in (2, 13, 20, 40, 6, 18):  # missing, unreadable, not a directory, link loop, …
             return b""
         raise
     try:
@@ -52,6 +54,25 @@ def read_inside(root: int, path: bytes) -> bytes:
         return read_all(fd, LARGEST_FILE)
     finally:
         posix.close(fd)
+
+
+def _open_leased(probe: int, path: bytes, flags: int) -> int:
+    """Open a file that a process in the container may hold a lease on (F_SETLEASE), which our opening asks it to end.
+
+    An honest holder does so at once; one that does not loses it after /proc/sys/fs/lease-break-time, and can take the
+    next. So docker exec may hang there, and we don't take a file that can't be read for one that is not there.
+    """
+    deadline = monotonic() + LEASE_PATIENCE
+    while True:
+        try:
+            return posix.open(f"/proc/self/fd/{probe}", flags)
+        except BlockingIOError:
+            if monotonic() > deadline:
+                raise Refusal(
+                    f"a process in the container holds a lease on its {path.decode()} and does not give it up",
+                    "docker exec waits until the kernel ends the lease, which takes 45 seconds",
+                ) from None
+            sleep(0.02)
 
 
 def rows(text: bytes, fields: int) -> list[list[str]]:
