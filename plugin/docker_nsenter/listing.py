@@ -12,7 +12,7 @@ from .enter.target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from .engine import Container
@@ -23,6 +23,7 @@ SCHEMA = "docker-nsenter.list/1"
 CARD_SCHEMA = "docker-nsenter.card/1"
 OWN: dict[str, int] = {}
 EVERY_ID = [[0, 0, (1 << 32) - 1]]  # the map of the first user namespace
+ENDED = (2, 3, 22)  # ENOENT, ESRCH; EINVAL: a zombie's mounts
 NO_ROOT = "only root may read"
 # Where the engine says what the kernel only tells root
 MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
@@ -48,19 +49,41 @@ def describe(container: "Container", *, local: bool) -> "Row":
         "user": container.user,
         "notes": [],
     }
-    target = _target(container, row) if local else None
     if not local:
         row["notes"].append("the engine is on another machine: this is its word, not the kernel's")
-    row.update(_restrictions(target, container))
-    row["namespaces"] = _namespaces(target, container, row["notes"])
-    row["mapping"] = facts.id_map(target, "uid_map") if target else None
+    seen = _while_it_lives(container, row, lambda target: _facts(target, container)) if local else None
+    row["notes"] += (seen := seen or _facts(None, container)).pop("notes")
+    row.update(seen)
     bounding = sum(1 << NUMBERS[name] for name in row["bounding"] if name in NUMBERS)
     row["beyond_default"] = names(bounding & ~defaults.CAPABILITIES)
     row["below_default"] = names(defaults.CAPABILITIES & ~bounding)
-    if target:
-        os.close(target.pidfd)
-        os.close(target.proc)
     return row
+
+
+def _facts(target: "Target | None", container: "Container") -> "Row":
+    """Tell what restricts a container, by its process or by the engine's word; with notes of its own."""
+    notes: list[str] = []
+    found = _restrictions(target, container)
+    found["namespaces"] = _namespaces(target, container, notes)
+    found["mapping"] = facts.id_map(target, "uid_map") if target else None
+    return {**found, "notes": notes}
+
+
+def _while_it_lives(container: "Container", row: "Row", look: "Callable[[Target], Row]") -> "Row | None":
+    """Look at the container's process; None, and a note, when it ends meanwhile: that costs one row, not the list."""
+    target = None
+    try:
+        target = _target(container, row)
+        return look(target) if target else None
+    except OSError as problem:
+        if problem.errno not in ENDED:
+            raise
+        row["notes"].append(f"{container.name}: its first process has ended: the engine's word is shown")
+        return None
+    finally:
+        if target:
+            os.close(target.pidfd)
+            os.close(target.proc)
 
 
 def every_capability() -> int:
@@ -174,16 +197,22 @@ def card(container: "Container", others: "Iterable[Container]", *, local: bool) 
         row = describe(container, local=local)
         relate([row, *everything["containers"]])
     row = {"schema": CARD_SCHEMA, **row}
-    target = _target(container, row) if local else None
-    if target is None:
-        return row
-    row.update(facts.of_process(target))
-    for name, space in row["namespaces"].items():
-        who = facts.owner(target, name)
-        space["owner"] = {"user_namespace": who[0], "uid": who[1]} if who else None
-    row["uid_map"], row["gid_map"] = facts.id_map(target, "uid_map"), facts.id_map(target, "gid_map")
-    row["cgroup_limits"] = _cgroup_limits(target)
+    if row["mapping"] is not None:
+        row.update(_while_it_lives(container, row, _everything) or {})
+    for name, who in row.pop("owners", {}).items():
+        row["namespaces"][name]["owner"] = {"user_namespace": who[0], "uid": who[1]} if who else None
     return row
+
+
+def _everything(target: Target) -> "Row":
+    """Read all that can be told of a process."""
+    return {
+        **facts.of_process(target),
+        "owners": {name: facts.owner(target, name) for name in facts.kinds()},
+        "uid_map": facts.id_map(target, "uid_map"),
+        "gid_map": facts.id_map(target, "gid_map"),
+        "cgroup_limits": _cgroup_limits(target),
+    }
 
 
 # Files of a cgroup that hold a limit, v1 and v2, and what holds when they say it

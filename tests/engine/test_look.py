@@ -8,7 +8,8 @@ from typing import Any
 
 from docker_nsenter.enter import capabilities
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, wait_until
+from .conftest import build, run_words
 
 KINDS = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user")
 
@@ -84,3 +85,39 @@ def test_the_card_of_a_process_needs_no_engine(run: Run, nsenter: Call, pid_of: 
     card = json.loads(nsenter("--list", "--format", "json", f"pid:{pid}", check=True).stdout)
     assert (card["namespaces"]["net"]["of"], card["namespaces"]["mnt"]["of"]) == ("host", "own")
     assert card["bounding"] == capabilities.names(int(field(pid, "CapBnd"), 16))
+
+
+ZOMBIE = """
+#include <pthread.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+static void *rest(void *none) { for (;;) sleep(1000); }
+int main(void) { pthread_t thread; pthread_create(&thread, 0, rest, 0); syscall(SYS_exit, 0); }
+"""
+
+
+def test_a_first_process_that_is_a_zombie_costs_its_own_row_alone(
+    run: Run, nsenter: Call, docker: Call, engine: dict[str, str], tmp_path: Path
+) -> None:
+    """Its leader has ended and its threads live on: docker says Up, and most of /proc says nothing."""
+    program = build(tmp_path, "zombie", ZOMBIE, "-static", "-pthread")
+    tmp_path.chmod(0o755)
+    other, dead = run(), run("-v", f"{program}:/zombie:ro", command=("/zombie",))
+    state = Path(f"/proc/{docker('inspect', '-f', '{{.State.Pid}}', dead).stdout.strip()}/status")
+    wait_until(lambda: "State:\tZ" in state.read_text(), "its leader is a zombie")
+    socket = Path(engine["DOCKER_HOST"].removeprefix("unix://"))
+    for path in (engine["DOCKER_CONFIG"], socket.parent):
+        subprocess.run(["chmod", "a+rX", "-R", path] if path != socket.parent else ["chmod", "a+X", path], check=True)
+    group = str(socket.stat().st_gid)
+    member = ("setpriv", "--reuid", "65534", "--regid", "65534", "--groups", group, "docker", "nsenter")
+    for words in (("docker", "nsenter"), member):
+        found = run_words(*words, "--list", "--format", "json", env=engine, cwd="/")
+        assert found.returncode == 0, found.stderr
+        rows = {row["name"]: row for row in json.loads(found.stdout)["containers"]}
+        assert rows[other]["notes"] == [] or words == member
+        assert any("has ended" in note for note in rows[dead]["notes"])
+        for line in (("--list",), ("--list", other), ("--list", dead), ("--list", "--format", "json", dead)):
+            done = run_words(*words, *line, env=engine, cwd="/")
+            assert done.returncode == 0, (line, done.stderr)
+            assert "cannot start" not in done.stderr
+            assert "unexpected" not in done.stderr

@@ -55,6 +55,8 @@ def of_status(status: dict[str, list[int]]) -> "Facts":
     filters = status.get("Seccomp_filters", [int(status["Seccomp"][0] == 2)])[0]
     facts["seccomp_filters"] = filters if status["Seccomp"][0] == 2 else 0
     facts["no_new_privs"] = status["NoNewPrivs"] == [1]
+    if "Umask" not in status:  # a zombie has let go of its files; its threads may live on
+        raise OSError(3, "the process has ended", "status")
     facts["umask"] = f"{status['Umask'][0]:04o}"
     return facts
 
