@@ -4,7 +4,7 @@ import posix
 
 from .docker_cli import Endpoint
 from .enter.wire import loads
-from .errors import Problem, as_root
+from .errors import Problem, as_root, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,18 +55,34 @@ def owner(endpoint: Endpoint) -> int:
 
 def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container:
     """Look a container up by name or ID prefix; Problem for everything but one that runs."""
-    status, reply = ask(endpoint, f"/containers/{quote(name)}/json")
+    name = name.removeprefix("/") or name  # as `docker inspect` writes it
+    named = SAFE.issuperset(name.encode("utf-8", "surrogateescape")) and name.strip(".") != ""
+    called = ""
+    reply: Any
+    status, reply = ask(endpoint, f"/containers/{quote(name)}/json") if named or not name else (404, None)
     if status == 404:
         from . import names
 
         _, listed = ask(endpoint, names.LIST)
-        status, reply = ask(endpoint, f"/containers/{names.choose(name, listed)}/json")
+        chosen, called = names.choose(name, listed, lambda image: _labels_of(endpoint, image))
+        status, reply = ask(endpoint, f"/containers/{chosen}/json")
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
     container.owner = owner(endpoint)
     refuse_unless_running(container, reply, paused_ok=paused_ok)
+    if called:
+        posix.write(2, f"docker nsenter: {printable(name)} is container {printable(called)}\n".encode())
     return container
+
+
+def _labels_of(endpoint: Endpoint, image: str) -> object:
+    """Ask for an image's own labels; None where the engine does not know it any more."""
+    status, reply = ask(endpoint, f"/images/{quote(image)}/json")
+    try:
+        return (reply["Config"].get("Labels") or {}) if status == 200 else None
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":

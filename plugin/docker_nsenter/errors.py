@@ -3,6 +3,10 @@
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Problem(Exception):
     """End with one sentence, at most one hint, and an exit status."""
@@ -52,6 +56,30 @@ def instead(wrong: str, right: str) -> str:
         return shell_line(["docker", "nsenter", right])
     at = words.index(wrong, words.index("nsenter"))
     return shell_line(["docker", *words[:at], right, *words[at + 1 :]])
+
+
+def near(word: str, choices: "Iterable[str]") -> list[str]:
+    """List the choices that are nearest to a word, if as few as two letters differ; in a short word, one."""
+    found: dict[int, list[str]] = {}
+    for each in choices:
+        if abs(len(each) - len(word)) <= 2:
+            found.setdefault(_distance(word, each), []).append(each)
+    least = min(found, default=9)
+    return sorted(found[least]) if least <= (2 if len(word) > 4 else 1) and least < len(word) - 1 else []
+
+
+def _distance(one: str, other: str) -> int:
+    """Count the letters to add, leave out, replace or exchange with the next (optimal string alignment)."""
+    before: list[int] = []
+    last, row = before, list(range(len(other) + 1))
+    for i, letter in enumerate(one):
+        before, last, row = last, row, [i + 1]
+        for j, wanted in enumerate(other):
+            least = min(last[j + 1] + 1, row[j] + 1, last[j] + (letter != wanted))
+            if i and j and letter == other[j - 1] and one[i - 1] == wanted:
+                least = min(least, before[j - 1] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def as_root() -> str:

@@ -1,6 +1,6 @@
 """Show the right line to who types nsenter's options, docker run's, or a mistyped one: a hint that can be pasted."""
 
-from .errors import Problem, shell_line
+from .errors import Problem, near, shell_line
 from .grammar import FLAGS, VALUES
 
 # nsenter's letters for what has a name here
@@ -8,7 +8,9 @@ LETTERS = {"m": "mount", "u": "uts", "i": "ipc", "n": "net", "p": "pid", "C": "c
 USUAL = frozenset("muinp")  # who asks for these five wants the whole container
 OURS = frozenset("uiT")  # letters with a sense of docker's
 SHARED = ("--pid", "--net", "--network", "--uts", "--ipc", "--userns", "--cgroupns")
-LIMIT = 0.6  # how much of a word must be right for a guess
+# docker's own options, and whether they take a value
+DOCKERS = {"--context": True, "--host": True, "-H": True, "--config": True, "--log-level": True, "-D": False,
+           "--debug": False, "--tls": False, "--tlsverify": False}  # fmt: skip
 
 # option: (does it take a value, sentence, what to type instead; {0} is the line without it, {1} its value)
 STRANGERS: "dict[str, tuple[bool, str, str]]" = {
@@ -73,8 +75,8 @@ def behind(container: str, command: list[str], words: list[str]) -> None:
     raise Problem(f"options stand before the container: {command[0]} would be run as a program", _line(right))
 
 
-def _line(words: list[str]) -> str:
-    return shell_line(["docker", "nsenter", *words])
+def _line(words: list[str], dockers: "list[str] | None" = None) -> str:
+    return shell_line(["docker", *(dockers or []), "nsenter", *words])
 
 
 def _letters(word: str) -> bool:
@@ -142,6 +144,13 @@ def _habit(words: list[str], at: int, following: str) -> None:
             "--cgroup joins the container's view of the cgroups; --no-join-cgroup stays in yours",
             _line([*before, "--no-join-cgroup", *after]),
         )
+    if name in DOCKERS:
+        takes = DOCKERS[name] and not equals
+        own, rest = words[at : at + 1 + takes], words[at + 1 + takes :]
+        raise Problem(f"{name} is docker's own: it stands before nsenter", _line([*before, *rest], own))
+    if name == "--json":
+        right = _line([*before, "--format", "json", *words[at + 1 :]])
+        raise Problem("there is no --json: the format has a name", right)
     if equals and name in FLAGS:
         right = _switched(name, on=value.lower() not in ("0", "f", "false"))
         raise Problem(f"{name} takes no value", _line([*before, right, *words[at + 1 :]]))
@@ -182,22 +191,20 @@ def _stranger(words: list[str], at: int) -> None:
 def _unknown(words: list[str], at: int) -> None:
     """Refuse an option that does not exist, with the nearest that does."""
     name, equals, value = words[at].partition("=")
-    near = nearest(name, [*FLAGS, *VALUES, "--help"])
-    if not near:
+    right = nearest(name, [*FLAGS, *VALUES, "--help"])
+    if not right:
         raise Problem(f"there is no option {name}", "docker nsenter --help")
-    raise Problem(f"there is no option {name}", _line([*words[:at], f"{near}{equals}{value}", *words[at + 1 :]]))
+    raise Problem(f"there is no option {name}", _line([*words[:at], f"{right}{equals}{value}", *words[at + 1 :]]))
 
 
 def nearest(word: str, choices: list[str]) -> str:
     """Guess what was meant; '' where nothing is near."""
-    from difflib import get_close_matches
-
     if len(word) < 3:
         return ""
     plain = {each.replace("-", ""): each for each in reversed(choices)}
     if word.replace("-", "") in plain:
         return plain[word.replace("-", "")]
     bare = {each.lstrip("-"): each for each in reversed(choices)}  # the dashes would make all of them alike
-    near = [bare[each] for each in get_close_matches(word.lstrip("-"), bare, 1, LIMIT)]
+    found = [bare[each] for each in near(word.lstrip("-"), bare)]
     starting = [each for each in choices if each.startswith(word) and len(word) > 4]
-    return starting[0] if starting else near[0] if near else ""
+    return starting[0] if starting else found[0] if len(found) == 1 else ""

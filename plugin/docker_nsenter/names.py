@@ -3,33 +3,62 @@
 All from one list of the engine's, asked for only after it said that there is no such container.
 """
 
-from .errors import Problem, instead
+from .errors import Problem, instead, near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Row = dict[str, Any]
 
 COMPOSE, SWARM = "com.docker.compose.", "com.docker.swarm."
+# What only these tools write, to each container that they make
+MARKS = {
+    COMPOSE: (COMPOSE + "container-number", COMPOSE + "config-hash"),
+    SWARM: (SWARM + "task.id", SWARM + "task.name"),
+}
 LIST = "/containers/json?all=1"
 MOST_NAMED = 5  # candidates in one sentence
 
 
-def choose(name: str, listed: object) -> str:
-    """Return the id of the one container that a service's or task's name means; Problem for none or several."""
+def choose(name: str, listed: object, labels_of: "Callable[[str], object]") -> "tuple[str, str]":
+    """Return the one container that a service's or task's name means, id and name; Problem for none or several.
+
+    `labels_of` tells an image's own labels, given its id.
+    """
     rows = [row for row in listed if _fit(row)] if isinstance(listed, list) else []
-    meant = [row for row in rows if name in spellings(row)]
+    known: dict[str, object] = {}
+    meant = [believable(row, labels_of, known) for row in rows if name in spellings(row)]
+    meant = [row for row in meant if name in spellings(row)]
     running = [row for row in meant if row.get("State", "running") not in ("created", "exited", "dead")]
     if len(running) == 1:
-        return str(running[0]["Id"])
+        return str(running[0]["Id"]), _name(running[0])
     if running:
         raise _several(name, running)
     if meant:
         state = meant[0].get("State") or "stopped"
         first = _name(meant[0])
         raise Problem(f"no container of {name} is running ({first}: {state})", f"docker start {first}")
-    raise _none(name, rows)
+    running = [row for row in rows if row.get("State", "running") in ("running", "paused", "restarting")]
+    raise _none(name, [believable(row, labels_of, known) for row in running])
+
+
+def believable(row: "Row", labels_of: "Callable[[str], object]", known: "dict[str, object]") -> "Row":
+    """Leave out the labels that a container has from its image alone, whose maker must not choose what it is called.
+
+    `docker compose build` writes the project and the service into images, too: what tells is that the container has its
+    number, or a hash of its settings, or its task, as nobody but compose and swarm give them. `known` saves questions.
+    """
+    labels = row.get("Labels")
+    if not isinstance(labels, dict) or not any(mark in labels for marks in MARKS.values() for mark in marks):
+        return {**row, "Labels": {}}
+    image = str(row.get("ImageID") or row.get("Image"))
+    images = known[image] = known[image] if image in known else labels_of(image)
+    if not isinstance(images, dict):
+        return {**row, "Labels": {}}
+    given = {prefix for prefix, marks in MARKS.items() for mark in marks if labels.get(mark) != images.get(mark)}
+    return {**row, "Labels": {key: value for key, value in labels.items() if any(map(key.startswith, given))}}
 
 
 def spellings(row: "Row") -> set[str]:
@@ -39,7 +68,9 @@ def spellings(row: "Row") -> set[str]:
     found = set()
     service, project = labels.get(COMPOSE + "service"), labels.get(COMPOSE + "project")
     number = labels.get(COMPOSE + "container-number")
-    if service and labels.get(COMPOSE + "oneoff") != "True":  # what `docker compose run` started is no replica
+    if (
+        service and project and number and labels.get(COMPOSE + "oneoff") != "True"
+    ):  # what `docker compose run` started is no replica
         found |= {service, f"{project}/{service}", f"{project}/{service}/{number}"}
     task, service = labels.get(SWARM + "task.name"), labels.get(SWARM + "service.name")
     if task:
@@ -69,17 +100,25 @@ def _several(name: str, rows: "list[Row]") -> Problem:
     exact = sorted(_longest(row) for row in rows)
     if len(set(exact)) < len(exact):
         exact = sorted(_name(row) for row in rows)
-    shown = ", ".join(exact[:MOST_NAMED]) + (f" and {len(exact) - MOST_NAMED} more" if len(exact) > MOST_NAMED else "")
-    return Problem(f"{name} means {len(rows)} running containers: {shown}", f"docker nsenter {exact[0]}")
+    return Problem(f"{name} means {len(rows)} running containers: {_shown(exact)}", instead(name, exact[0]))
+
+
+def _shown(words: list[str]) -> str:
+    """List some words, and how many more there are."""
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return ", ".join(words[:MOST_NAMED]) + more
 
 
 def _none(name: str, rows: "list[Row]") -> Problem:
-    """Name the nearest running container or service when the one asked for does not exist."""
-    running = [row for row in rows if row.get("State", "running") in ("running", "paused", "restarting")]
-    names = sorted({_name(row) for row in running} | {word for row in running for word in spellings(row)})
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, names, 1, 0.5)
-    if not near:
+    """Name the services of a project, or the nearest running container or service, for what does not exist."""
+    inside = sorted({word for row in rows for word in spellings(row) if word.startswith(f"{name}/")})
+    inside = [word for word in inside if word.count("/") == 1]
+    if inside:
+        right = instead(name, inside[0])
+        return Problem(f"{name} is a compose project: name one of its services, {_shown(inside)}", right)
+    guesses = near(name, {_name(row) for row in rows} | {word for row in rows for word in spellings(row)})
+    if not guesses:
         return Problem(f"no such container: {name}", "docker ps")
-    return Problem(f"no such container: {name}; did you mean {near[0]}?", instead(name, near[0]))
+    if len(guesses) > 1:
+        return Problem(f"no such container: {name}; these are called much like it: {_shown(guesses)}", "docker ps")
+    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", instead(name, guesses[0]))

@@ -1,6 +1,7 @@
 """Compose services and swarm tasks are found by the labels that those tools set; a container's own name always wins."""
 
 import socket
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Run
+from ..conftest import BUSYBOX, Call, Run
 from .test_lookup import refused
 
 Engine = dict[str, str]
@@ -167,11 +168,83 @@ def test_labels_cost_a_list_only_when_there_is_no_such_name(
     assert requests == [f"GET /containers/{name}/json"]
     requests.clear()
     assert nsenter(f"{project}/web", "true", env=environment).returncode == 0
-    assert [word.split("?")[0] for word in requests[:2]] == [
-        f"GET /containers/{project}%2Fweb/json",
-        "GET /containers/json",
-    ]
+    assert requests[0].startswith("GET /containers/json")
+    assert requests[1].startswith("GET /images/"), "are its labels its image's?"
     assert len(requests) == 3
     requests.clear()
     refused(nsenter(f"{project}/wep", "true", env=environment), "no such container")
     assert len(requests) == 2
+
+
+COMPOSES = {"project": "PROJECT", "service": "db", "container-number": "1", "oneoff": "False", "config-hash": "0" * 64}
+SWARMS = {"task.name": "PROJECT_db.1.abc", "task.id": "abc", "service.name": "db", "service.id": "def"}
+
+
+@pytest.fixture
+def labelled(engine: Engine, project: str) -> Iterator[Callable[..., str]]:
+    """Make an image with labels of its own."""
+    made: list[str] = []
+
+    def make(prefix: str, labels: dict[str, str]) -> str:
+        made.append(f"nsenter-test-{project}-{len(made)}")
+        words = [f"LABEL {prefix}{key}={value.replace('PROJECT', project)}" for key, value in labels.items()]
+        text = "\n".join([f"FROM {BUSYBOX}", *words])
+        subprocess.run(["docker", "build", "-q", "-t", made[-1], "-"], input=text, text=True, env=engine, check=True)
+        return made[-1]
+
+    yield make
+    subprocess.run(["docker", "rmi", "-f", *made], env=engine, check=True)
+
+
+@pytest.mark.parametrize(("prefix", "labels"), [("com.docker.compose.", COMPOSES), ("com.docker.swarm.", SWARMS)])
+def test_an_images_maker_does_not_choose_what_its_containers_are_called(
+    run: Run,
+    docker: Call,
+    nsenter: Call,
+    labelled: Callable[..., str],
+    project: str,
+    prefix: str,
+    labels: dict[str, str],
+) -> None:
+    name = run("--label", f"{prefix}project={project}", image=labelled(prefix, labels))
+    try:
+        for word in ("db", f"{project}/db", f"{project}/db/1", f"{project}_db.1", f"{project}_db.1.abc"):
+            refused(nsenter(word, "true"), f"no such container: {word}")
+    finally:
+        docker("rm", "-f", name)
+
+
+def test_the_image_that_compose_built_has_its_labels_and_is_believed_beside_a_number(
+    run: Run, docker: Call, nsenter: Call, labelled: Callable[..., str], project: str
+) -> None:
+    built = {key: COMPOSES[key] for key in ("project", "service")}
+    numbers = ("--label", "com.docker.compose.container-number=1", "--label", "com.docker.compose.oneoff=False")
+    name = run(*numbers, image=labelled("com.docker.compose.", built))
+    done = nsenter(f"{project}/db", "hostname")
+    assert done.stdout.strip() == id_of(docker, name), done.stderr
+    assert done.stderr == f"docker nsenter: {project}/db is container {name}\n", "it is said which one was chosen"
+    docker("rm", "-f", name)
+
+
+def test_a_name_may_be_written_as_inspect_prints_it(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run()
+    assert entered(nsenter, docker("inspect", "-f", "{{.Name}}", name).stdout.strip()) == id_of(docker, name)
+    for word in (f"./{name}", f"{name}/", f"../{name}", f"//{name}", ".", "..", f"{name}/json?"):
+        done = nsenter(word, "true")
+        assert done.returncode == 125
+        assert f"no such container: {word}" in done.stderr or "did you mean" in done.stderr
+
+
+def test_a_project_is_answered_by_its_services(replica: Replica, project: str, nsenter: Call) -> None:
+    replica("web")
+    replica("db")
+    refused(
+        nsenter(project, "true"), "is a compose project", f"{project}/db, {project}/web", f"nsenter {project}/db true"
+    )
+
+
+def test_what_is_near_to_several_is_no_guess(run: Run, nsenter: Call, project: str, replica: Replica) -> None:
+    replica("worker1")
+    replica("worker2")
+    refused(nsenter(f"{project}/worker3", "true"), "much like it", f"{project}/worker1, {project}/worker2")
+    refused(nsenter("help-nobody-is-called-so", "true"), "no such container: help-nobody-is-called-so")

@@ -28,7 +28,11 @@ TOP = Path(__file__).resolve().parents[2]
 PLUGIN = TOP / "plugin/docker_nsenter"
 NAMES = {"Problem", "Refusal", "Silent", "usage"}
 RUNNING = {"Status": "running", "Running": True, "Pid": 7}
-ROW = {"Id": "1" * 64, "Names": ["/web"], "State": "running", "Labels": {"com.docker.compose.service": "db"}}
+LABELS = {
+    f"com.docker.compose.{key}": word
+    for key, word in {"service": "db", "project": "p", "container-number": "1"}.items()
+}
+ROW = {"Id": "1" * 64, "Names": ["/web"], "State": "running", "Labels": LABELS}
 
 
 def request(*words: str) -> Request:
@@ -222,17 +226,31 @@ RAISED: list[Row] = [
         "docker exec web works with every runtime",
         lambda: state(runtime="runsc", **RUNNING),
     ),
-    ("no such container: wbe; did you mean web?", "docker nsenter web", lambda: names.choose("wbe", [ROW])),
-    ("no such container: xyz", "docker ps", lambda: names.choose("xyz", [])),
+    (
+        "no such container: wbe; did you mean web?",
+        "docker nsenter web",
+        lambda: names.choose("wbe", [ROW], lambda _: {}),
+    ),
+    ("no such container: xyz", "docker ps", lambda: names.choose("xyz", [], lambda _: {})),
+    (
+        "no such container: wax; these are called much like it: tax, wad",
+        "docker ps",
+        lambda: names.choose("wax", [{**ROW, "Names": ["/tax"]}, {**ROW, "Names": ["/wad"]}], lambda _: {}),
+    ),
+    (
+        "p is a compose project: name one of its services, p/db",
+        "docker nsenter p/db",
+        lambda: names.choose("p", [ROW], lambda _: {}),
+    ),
     (
         "no container of db is running (web: exited)",
         "docker start web",
-        lambda: names.choose("db", [{**ROW, "State": "exited"}]),
+        lambda: names.choose("db", [{**ROW, "State": "exited"}], lambda _: {}),
     ),
     (
         "db means 2 running containers: a, b",
         "docker nsenter a",
-        lambda: names.choose("db", [{**ROW, "Names": ["/a"]}, {**ROW, "Names": ["/b"], "Id": "2" * 64}]),
+        lambda: names.choose("db", [{**ROW, "Names": ["/a"]}, {**ROW, "Names": ["/b"], "Id": "2" * 64}], lambda _: {}),
     ),
     (
         "no-new-privileges is true or false, not 'x'",
@@ -370,6 +388,7 @@ HELD = {
     "entering needs the engine's own Linux machine; here only --help works": "unit/test_errors.py::test_elsewhere_than_on_linux",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
+    "a process in the container holds a lease on its {} and does not give it up": "kernel/test_credentials.py::",
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
     "as root, no code is run that others can change: {} is not root's alone": "kernel/test_origin.py::",
     "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
@@ -451,7 +470,7 @@ def test_the_hint_is_the_whole_line_with_the_right_name(monkeypatch: pytest.Monk
     words = ["docker-nsenter", "-D", "nsenter", "-u", "my app", "wbe", "echo", "wbe"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(Problem) as caught:
-        names.choose("wbe", [ROW])
+        names.choose("wbe", [ROW], lambda _: {})
     assert caught.value.hint == "docker -D nsenter -u 'my app' web echo wbe"
 
 

@@ -50,6 +50,7 @@ LINES = {
     "-i web -u app -w /tmp id": "-i -u app -w /tmp web id",
     "web --net ip a": "--net web ip a",
     "web -it sh": "-it web sh",
+    "--json --list": "--format json --list",
     # mistyped
     "--usr app web id": "--user app web id",
     "--priviledged web": "--privileged web",
@@ -77,6 +78,25 @@ def test_the_hint_is_the_line_that_was_meant(typed: str, meant: str) -> None:
 @pytest.mark.parametrize("meant", sorted({*LINES.values()} - {"--net-only CONTAINER"}))
 def test_every_hint_is_a_line_that_can_be_read(meant: str) -> None:
     assert isinstance(stage1.read_request(shlex.split(meant)), Request)
+
+
+@pytest.mark.parametrize("line", ["--image x web", "--tim x", "--nte web"])
+def test_a_guess_is_near_or_not_made(line: str) -> None:
+    assert refused(line).hint in ("docker nsenter --help", "docker nsenter --time x", "docker nsenter --net web")
+    assert "--time" not in refused("--image x web").hint
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--context prod web ls", "docker --context prod nsenter web ls"),
+        ("-i --host=tcp://h web", "docker --host=tcp://h nsenter -i web"),
+        ("-H tcp://h web", "docker -H tcp://h nsenter web"),
+        ("-D web", "docker -D nsenter web"),
+    ],
+)
+def test_dockers_own_options_are_told_to_stand_before(line: str, hint: str) -> None:
+    assert refused(line).hint == hint
 
 
 @pytest.mark.parametrize("line", ["-v", "-V", "--version"])
