@@ -241,16 +241,6 @@ def test_a_command_that_reads_nothing_leaves_the_loops_input(run: Run, engine: E
     assert done.stdout.split() == ["1", "2", "3"], done.stderr
 
 
-@pytest.mark.parametrize("source", ["cat {0} |", "<{0}"])
-def test_what_a_command_leaves_unread_is_the_next_ones(run: Run, engine: Engine, tmp_path: Path, source: str) -> None:
-    (tmp_path / "words").write_text("0123456789" * 10)
-    line = f"docker nsenter --route=helper {run()} dd bs=1 count=7 2>/dev/null; echo; cat"
-    place = source.format(tmp_path / "words")
-    line = f"{place} ({line})" if "|" in source else f"({line}) {place}"
-    done = subprocess.run(["sh", "-c", line], env=engine, capture_output=True, text=True, timeout=100, check=False)
-    assert done.stdout == "0123456\n" + ("0123456789" * 10)[7:]
-
-
 def test_a_reader_that_goes_ends_the_command(run: Run, engine: Engine) -> None:
     line = f"docker nsenter --route=helper {run()} yes | head -n1; echo ended"
     done = subprocess.run(["sh", "-c", line], env=engine, capture_output=True, text=True, timeout=100, check=False)

@@ -44,19 +44,6 @@ def test_a_command_that_reads_nothing_leaves_a_loops_input_alone(
     assert len(shell(engine, line).splitlines()) == 5
 
 
-@pytest.mark.parametrize("source", ["file", "pipe"])
-def test_what_a_command_leaves_unread_is_the_next_ones(
-    run: Run, engine: dict[str, str], tmp_path: Path, source: str
-) -> None:
-    words = tmp_path / "words"
-    words.write_bytes(b"0123456789" * 10)
-    line = f"docker nsenter {run()} dd bs=1 count=7 2>/dev/null; echo; cat"
-    line = f"({line}) <{words}" if source == "file" else f"cat {words} | ({line})"
-    first, rest = shell(engine, line).split("\n")
-    assert first == "0123456"
-    assert rest == "789" + "0123456789" * 9
-
-
 def test_a_tty_less_command_reads_a_long_pipe_to_its_end(run: Run, nsenter: Call) -> None:
     text = os.urandom(3_000_001).hex()
     done = nsenter(run(), "sh", "-c", "md5sum; echo end", input=text)

@@ -1,47 +1,102 @@
 """Carry bytes between the caller's standard descriptors and the command's.
 
 The command holds pipes or a pty of its own, never the caller's: through /proc/self/fd/0 of a caller's pipe it could
-write what the caller's own shell reads next, through 1 read what the caller's other commands wrote. What the command
-leaves unread of the caller's input stays there, as if the command held it itself: `while read` loops go on.
+write what the caller's own shell reads next, through 1 read what the caller's other commands wrote. Where the next
+reader of the caller's input begins is not for the command to choose either, or `bash <script` would go on inside a
+comment: nothing of it is taken (`while read` loops go on) or, once the command has taken a byte, all.
 """
 
 import fcntl
 import posix
-from _stat import S_ISFIFO, S_ISREG
+from _stat import S_ISFIFO, S_ISREG, S_ISSOCK
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from time import monotonic
 
 from . import kernel
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 CHUNK = 65536
 BURST = 16  # chunks until signals and other streams are looked after again
+ATOMIC = 4096  # PIPE_BUF: what a pipe that can be written to takes without blocking
 F_SETPIPE_SZ = 1031
 SEEK_SET, SEEK_CUR = 0, 1
 PAGE = 4096  # the least that a pipe can hold: then "can be written to" means "all has been read"
-BULK = 64  # full pages that the command read before it is taken for one that reads to the end
+QUIET = 50  # milliseconds in which a writer whose pipe was full, as `cat script |`, has written more
+LONGEST = 0.3  # seconds that the rest of the input is taken for: `yes |` never ends
 GONE = (kernel.EPIPE, kernel.EIO)
 
 
 class Pump:
-    """Move bytes from one descriptor to another; never block on the command."""
+    """Move bytes from one descriptor to another, and wait for neither."""
 
     def __init__(self, source: int, sink: int, ours: int) -> None:
         """Pump `source` to `sink`; `ours` is the one to close when it has ended, or -1."""
-        self.source = source
-        self.sink = sink
-        self.ours = ours
+        self.source, self.sink, self.ours = source, sink, ours
         self.active = True
+        self.pending = b""  # taken from the source, and not yet by the sink
+        self.full = False  # the same of a splice
+        self.ended = False  # the command has
+        self.left = 1 << 62  # bytes to carry
+        kinds = [posix.fstat(fd).st_mode for fd in (source, sink)]
+        self.splicing = all(map(S_ISFIFO, kinds))  # the kernel moves the pages itself
+        blocks = posix.get_blocking(sink) and (S_ISFIFO(kinds[1]) or S_ISSOCK(kinds[1]) or posix.isatty(sink))
+        self.piece = ATOMIC if blocks else CHUNK
+
+    def waits(self) -> bool:
+        """Tell whether the sink has no room for what was taken."""
+        return bool(self.pending) or self.full
 
     def interest(self) -> tuple[int, int]:
         """Say which descriptor to wait for, and for what."""
-        return self.source, POLLIN
+        return (self.sink, POLLOUT) if self.waits() else (self.source, POLLIN)
 
     def carry(self) -> bool:
-        """Move what can be moved now; False when nothing more will come or go."""
-        raise NotImplementedError
+        """Move what goes without waiting; False when nothing more will come or go."""
+        try:
+            return (self._splice() if self.splicing else self._copy()) and (self.left > 0 or self.waits())
+        except BlockingIOError:  # no room
+            return True
+        except OSError as problem:
+            if problem.errno not in GONE:
+                raise
+            return False
+
+    def _copy(self) -> bool:
+        """Pass on what was taken, or else take a chunk."""
+        if not self.pending:
+            data = receive(self.source, min(CHUNK, self.left))
+            if not data:
+                return data is None and not self.ended
+            self.left -= len(data)
+            self.pending = data
+            if self.piece == ATOMIC:  # that would block: wait for room first
+                return True
+        self.pending = self.pending[posix.write(self.sink, self.pending[: self.piece]) :]
+        return True
+
+    def _splice(self) -> bool:
+        """Move as many chunks as come, up to a burst."""
+        rounds = 0
+        try:
+            while rounds < BURST and self.left > 0:
+                moved = kernel.splice(self.source, self.sink, min(CHUNK, self.left), kernel.SPLICE_F_NONBLOCK)
+                if not moved:
+                    return False
+                self.left -= moved
+                self.full = False
+                rounds += 1
+        except BlockingIOError:
+            if not rounds:  # it can be read from, so the other one is full; or that was, and had no room
+                self.full = not self.full
+            if self.ended and not unread(self.source):
+                self.full = False
+                return False
+        return True
+
+    def last(self) -> None:
+        """Carry no more than what the command wrote before it ended: what its children write is not waited for."""
+        if not self.ended:
+            self.ended = True
+            self.left = unread(self.source) if self.ours >= 0 else 2 * CHUNK  # more is in no pty
 
     def close(self) -> None:
         """Close our end, so that the command learns of it."""
@@ -50,173 +105,98 @@ class Pump:
             posix.close(self.ours)
 
     def end(self) -> None:
-        """Do what is left to do when the command has ended."""
+        """Do what is left to do when all is over."""
 
 
-class Outward(Pump):
-    """Carry the command's output from our pipe or the pty's master to the caller's descriptor."""
+class Inward(Pump):
+    """Feed the command from the caller's descriptor: show it a page, and take all when it has taken of that.
 
-    def __init__(self, source: int, sink: int, ours: int) -> None:
-        """Between pipes the kernel moves the pages itself (splice)."""
-        super().__init__(source, sink, ours)
-        self.full = False
-        self.splicing = all(S_ISFIFO(posix.fstat(fd).st_mode) for fd in (source, sink))
-
-    def interest(self) -> tuple[int, int]:
-        """Wait for the command, or for a caller's pipe that is full."""
-        return (self.sink, POLLOUT) if self.full else (self.source, POLLIN)
-
-    def carry(self) -> bool:
-        """Move one chunk; between pipes as many as come without waiting, up to a burst."""
-        if not self.splicing:
-            data = receive(self.source)
-            return data is None or (data != b"" and deliver(self.sink, data))
-        moved, rounds = 1, 0
-        try:
-            while moved and rounds < BURST:
-                moved = kernel.splice(self.source, self.sink, CHUNK, kernel.SPLICE_F_NONBLOCK)
-                self.full = False
-                rounds += 1
-        except BlockingIOError:
-            if not rounds:  # it can be read from, so the other one is full; or that was, and had no room
-                self.full = not self.full
-            return True
-        except OSError as problem:
-            if problem.errno in GONE:
-                return False
-            if problem.errno != kernel.EINVAL:
-                raise
-            self.splicing = False
-            return True
-        return moved > 0
-
-    def end(self) -> None:
-        """Carry what the command wrote before it ended; what its background children keep open is not waited for."""
-        while self.active and (data := receive(self.source)):
-            if not deliver(self.sink, data):
-                return
-
-
-class Typed(Pump):
-    """Carry what a person types, or any stream that can't be looked at before it is taken."""
-
-    def __init__(self, source: int, sink: int, ours: int) -> None:
-        """Hold what the command has not taken yet."""
-        super().__init__(source, sink, ours)
-        self.pending = b""
-
-    def interest(self) -> tuple[int, int]:
-        """Wait for the caller, or for room."""
-        return (self.sink, POLLOUT) if self.pending else (self.source, POLLIN)
-
-    def carry(self) -> bool:
-        """Take a chunk, or pass on what was taken."""
-        if not self.pending:
-            data = receive(self.source)
-            if data is None:
-                return True
-            self.pending = data
-            if not data:
-                return False
-        try:
-            self.pending = self.pending[posix.write(self.sink, self.pending) :]
-        except BlockingIOError:
-            return True
-        except OSError as problem:
-            if problem.errno not in GONE:
-                raise
-            return False
-        return True
-
-
-class FromFile(Pump):
-    """Feed the command from a regular file, and leave the file's offset where the command stopped reading."""
-
-    def __init__(self, source: int, sink: int, reader: int) -> None:
-        """Begin where the caller's offset is; `reader` is the command's end, of which a copy tells what is unread."""
-        super().__init__(source, sink, sink)
-        self.offset = posix.lseek(source, 0, SEEK_CUR)
-        self.reader = fcntl.fcntl(reader, fcntl.F_DUPFD_CLOEXEC, 3)
-
-    def interest(self) -> tuple[int, int]:
-        """Wait for room: a file can always be read."""
-        return self.sink, POLLOUT
-
-    def carry(self) -> bool:
-        """Offer a chunk."""
-        data = posix.pread(self.source, CHUNK, self.offset)
-        try:
-            self.offset += posix.write(self.sink, data) if data else 0
-        except BlockingIOError:
-            return True
-        return data != b""
-
-    def end(self) -> None:
-        """Set the caller's offset."""
-        posix.lseek(self.source, self.offset - unread(self.reader), SEEK_SET)
-
-
-class FromPipe(Pump):
-    """Feed the command from the caller's pipe, and take from that only what the command has read.
-
-    tee(2) shows the command a page of the caller's pipe; when it has read that, as much is dropped from the caller's.
-    A command that has read many full pages gets the rest without this care.
+    The bytes in our pipe tell. The command can write into that, too, or make it larger, and so have it seem that it
+    took something or nothing; but not that it took a part.
     """
 
-    def __init__(self, source: int, sink: int) -> None:
-        """Begin with a pipe of one page."""
-        super().__init__(source, sink, sink)
-        fcntl.fcntl(sink, F_SETPIPE_SZ, PAGE)
-        self.null = posix.open("/dev/null", posix.O_WRONLY | posix.O_CLOEXEC)
-        self.offered = 0
-        self.rounds = 0
-        self.full = False
+    def __init__(self, source: int, sink: int, reader: int) -> None:
+        """`reader` is the command's end of our pipe, of which we keep a copy; or -1 for a pty, which can't show."""
+        self.null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        if fcntl.fcntl(source, fcntl.F_GETFL) & posix.O_ACCMODE == posix.O_WRONLY:  # `0>file`: nothing to read
+            source = self.null
+        super().__init__(source, sink, sink if reader >= 0 else -1)
+        mode = posix.fstat(source).st_mode
+        self.file = S_ISREG(mode)
+        self.whole = self.file or S_ISFIFO(mode) or S_ISSOCK(mode)  # a terminal's typed-ahead lines stay
+        self.taken = reader < 0 or not (self.file or S_ISFIFO(mode))
+        self.shown = 0
+        self.reader = reader
+        if not self.taken:
+            self.reader = fcntl.fcntl(reader, fcntl.F_DUPFD_CLOEXEC, 3)
+            fcntl.fcntl(sink, F_SETPIPE_SZ, PAGE)
 
     def interest(self) -> tuple[int, int]:
-        """Wait until the command has read what was offered, then for the caller."""
-        return (self.sink, POLLOUT) if self.offered or self.full else (self.source, POLLIN)
+        """Wait until the command has taken what it was shown."""
+        return (self.sink, POLLOUT) if self.shown else super().interest()
 
     def carry(self) -> bool:
-        """Settle what was read, then offer more."""
-        if self.offered:
-            gone = bool(unread(self.sink))  # it is ready because nobody can read it any more
-            self.end()
-            return not gone
-        bulk = self.rounds >= BULK
-        self.full = False
-        try:
-            if bulk:
-                moved = kernel.splice(self.source, self.sink, CHUNK, kernel.SPLICE_F_NONBLOCK)
-            else:
-                moved = self.offered = kernel.tee(self.source, self.sink, PAGE, kernel.SPLICE_F_NONBLOCK)
-        except BlockingIOError:
-            self.full = bulk and not self.full
+        """Show, take, and from then on move."""
+        if self.shown:
+            self._take()
             return True
-        except OSError as problem:
-            if problem.errno not in GONE:
-                raise
-            return False
-        return moved > 0
-
-    def _settle(self, count: int) -> None:
-        """Drop from the caller's pipe what the command has read of it; not waiting, should another have taken it."""
-        self.rounds += self.offered == PAGE
-        self.offered = 0
-        if self.rounds == BULK:
-            fcntl.fcntl(self.sink, F_SETPIPE_SZ, CHUNK)
-        while count > 0:
+        if not self.taken:
             try:
-                dropped = kernel.splice(self.source, self.null, count, kernel.SPLICE_F_NONBLOCK)
-            except BlockingIOError:
-                return
-            if not dropped:
-                return
-            count -= dropped
+                self.shown = self._show()
+            except BlockingIOError:  # another reader of the caller's was faster
+                return True
+            return self.shown > 0
+        if super().carry():
+            return True
+        if self.ours >= 0 or self.source == self.null or posix.isatty(self.source):
+            return False
+        self.source, self.pending = self.null, b"\x04"  # to a pty the end is a key
+        return True
+
+    def _show(self) -> int:
+        """Put a page into our pipe and leave it in the caller's file or pipe."""
+        if self.file:
+            data = posix.pread(self.source, PAGE, posix.lseek(self.source, 0, SEEK_CUR))
+            return int(posix.write(self.sink, data)) if data else 0
+        return kernel.tee(self.source, self.sink, PAGE, kernel.SPLICE_F_NONBLOCK)
+
+    def _take(self) -> None:
+        """Take what was shown."""
+        if self.file:
+            posix.lseek(self.source, self.shown, SEEK_CUR)
+        while not self.file and self.shown and (dropped := self._drop(self.shown)):
+            self.shown -= dropped
+        self.taken, self.shown = True, 0
+        try:
+            fcntl.fcntl(self.sink, F_SETPIPE_SZ, CHUNK)
+        except PermissionError:  # this user's pipes hold as much as they may (pipe-user-pages-soft)
+            return
+
+    def _drop(self, count: int) -> int:
+        """Take from the caller's pipe, for nobody; never waiting, should another have taken it."""
+        try:
+            return kernel.splice(self.source, self.null, count, kernel.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            return 0
+
+    def last(self) -> None:
+        """Carry nothing more."""
+        self.active = False
 
     def end(self) -> None:
-        """Take what the command read of the last page."""
-        if self.offered:
-            self._settle(self.offered - unread(self.sink))
+        """Leave the caller's input where it was, or at its end."""
+        if self.shown and unread(self.reader) != self.shown:
+            self._take()
+        if not self.taken or not self.whole or self.source == self.null:
+            return
+        if self.file:  # further than its size: a file of /proc has none
+            place = max(posix.lseek(self.source, 0, SEEK_CUR), posix.fstat(self.source).st_size)
+            posix.lseek(self.source, place, SEEK_SET)
+        more, until = poll(), monotonic() + LONGEST
+        more.register(self.source, POLLIN)
+        while monotonic() < until and more.poll(QUIET):
+            if not (self._drop(CHUNK) if self.splicing else receive(self.source)):
+                return
 
 
 def unread(fd: int) -> int:
@@ -224,10 +204,10 @@ def unread(fd: int) -> int:
     return int.from_bytes(fcntl.ioctl(fd, kernel.FIONREAD, bytes(4)), "little")
 
 
-def receive(fd: int) -> "bytes | None":
+def receive(fd: int, most: int = CHUNK) -> "bytes | None":
     """Read a chunk: b'' at the end (EIO: the last slave of a pty closed), None when there is nothing now."""
     try:
-        return posix.read(fd, CHUNK)
+        return posix.read(fd, most)
     except BlockingIOError:
         return None
     except OSError as problem:
@@ -236,20 +216,16 @@ def receive(fd: int) -> "bytes | None":
         raise
 
 
-def deliver(fd: int, data: bytes) -> bool:
-    """Write all of it; False when nobody reads any more."""
-    while data:
+def patient(fd: int) -> int:
+    """Open a caller's pipe or terminal once more, not to block when it is full: on his own he would have O_NONBLOCK."""
+    if S_ISFIFO(posix.fstat(fd).st_mode) or posix.isatty(fd):
         try:
-            data = data[posix.write(fd, data) :]
-        except BlockingIOError:  # the caller's own descriptor is non-blocking
-            waiting = poll()
-            waiting.register(fd, POLLOUT)
-            waiting.poll()
-        except OSError as problem:
-            if problem.errno in GONE:
-                return False
-            raise
-    return True
+            return posix.open(
+                f"/proc/self/fd/{fd}", posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+            )
+        except OSError:  # another user's, or its readers are gone: then by pieces that are sure to fit
+            pass
+    return fd
 
 
 def ready(pump: Pump, events: dict[int, int]) -> bool:
@@ -260,15 +236,7 @@ def ready(pump: Pump, events: dict[int, int]) -> bool:
 
 def begin(flows: list[tuple[str, int, int, int]]) -> list[Pump]:
     """Begin what stdio.prepare laid out: the kind of a pump and what that takes."""
-    kinds: dict[str, Callable[[int, int, int], Pump]] = {"typed": Typed, "outward": Outward, "inward": inward}
-    return [kinds[kind](*descriptors) for kind, *descriptors in flows]
-
-
-def inward(source: int, reader: int, sink: int) -> Pump:
-    """Choose the pump that feeds a pipe of ours, of which the command gets `reader`, from the caller's descriptor."""
-    mode = posix.fstat(source).st_mode
-    if S_ISREG(mode):
-        return FromFile(source, sink, reader)
-    if S_ISFIFO(mode):
-        return FromPipe(source, sink)
-    return Typed(source, sink, sink)
+    return [
+        Inward(source, sink, other) if kind == "inward" else Pump(source, patient(sink), other)
+        for kind, source, sink, other in flows
+    ]

@@ -56,10 +56,10 @@ class Relay:
         self.outgoing = bytearray()
         self.pending = bytearray()  # input that stage 2 has no room for
         self.written = self.told = 0  # bytes of input given to stage 2, and reported as read
-        self.careful = True
+        self.reader = -1  # stage 2's end of its input, to see what is unread
+        self.careful = True  # until the first page of input has been taken
         self.ended = self.gone = self.leaving = False
         self.pid = 0
-        self.measure = -1
         self.engine = (
             f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
         )
@@ -112,6 +112,8 @@ class Relay:
         if not self.pid:
             posix.close(lifeline)
             self._become_stage2(plan, alive)
+        if self.input != self.master:
+            self.reader = fcntl.fcntl(self.inner[0], fcntl.F_DUPFD_CLOEXEC, 3)
         for fd in {*self.inner, alive}:
             posix.close(fd)
         set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -202,9 +204,6 @@ class Relay:
                 stdio.set_window_size(self.master, payload[:8].ljust(8, b"\0"))
             elif letter == b"S" and self.pid:
                 posix.kill(self.pid, payload[0] if payload and 0 < payload[0] < 65 else 0)
-            elif letter == b"B" and self.input not in (-1, self.master):
-                self.careful = False
-                fcntl.fcntl(self.input, F_SETPIPE_SZ, CHUNK)
             elif letter == b"G":
                 self.leaving = True
             elif letter == b"C":
@@ -228,10 +227,6 @@ class Relay:
             self.pending.clear()
             self.ended = True
         if self.ended and self.input != self.master:
-            # The other end once more, to see what is unread when ours is closed
-            self.measure = posix.open(
-                f"/proc/self/fd/{self.input}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC
-            )
             posix.close(self.input)
             self.input = -1
 
@@ -254,10 +249,12 @@ class Relay:
             self.outgoing += frame(letter, payload)
 
     def _tell(self) -> None:
-        """Report how much of the input has been read."""
-        pipe = self.input if self.input >= 0 else self.measure
-        count = self.written - (unread(pipe) if pipe not in (-1, self.master) else 0)
+        """Report how much of the input has been read; from then on the pipe is a large one."""
+        count = self.written - (0 if self.input == self.master else unread(self.reader))
         if count > self.told:
+            if self.careful and self.input not in (-1, self.master):
+                fcntl.fcntl(self.input, F_SETPIPE_SZ, CHUNK)
+            self.careful = False
             self.told = count
             self._say(b"A", count.to_bytes(8, "big"))
 

@@ -67,7 +67,7 @@ def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_roo
             return io
         posix.set_blocking(io.master, False)
         if stdin:
-            io.flows.append(("typed", 0, io.master, -1))
+            io.flows.append(("inward", 0, io.master, -1))
         io.flows.append(("outward", io.master, 1, -1))
         if not posix.isatty(2):
             io.inner[2] = _outward(io, 2)
@@ -88,7 +88,7 @@ def _end_of_file() -> int:
 def _inward(io: Stdio) -> int:
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
     posix.set_blocking(writer, False)
-    io.flows.append(("inward", 0, reader, writer))
+    io.flows.append(("inward", 0, writer, reader))
     return int(reader)
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .observe import Observer
 
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
+ENDING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
+PATIENCE = 1.0  # seconds that who wants us to end waits for a slow reader of what an ended command wrote
 NOT_FOUND = 127
 NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
@@ -47,6 +49,7 @@ class Supervisor:
         self._released = False  # to execute; only once: who traces the command's process could ask again and again
         self._killed = False
         self._stopping = False
+        self._told = 0  # the signal of who wants us to end
         self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*FORWARDED, _signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
@@ -226,26 +229,42 @@ class Supervisor:
     def _loop(self) -> None:
         """Carry bytes and signals until the command ends."""
         self._resize()
-        while True:
-            waiting = poll()
-            for fd, mask in self._interests().items():
-                waiting.register(fd, mask)
-            ready = dict(waiting.poll(self._timeout()))
-            if self._wakeup in ready:
-                self._signals()
-            if self.socket in ready and client.gone(self.socket):
-                posix.close(self.socket)
-                self.socket = -1
-                self._end()
-            if self.deadline and monotonic() >= self.deadline:
-                self._force()
+        try:
+            while self.status is None or self._flushing():
+                self._turn()
+        finally:
             for pump in self.pumps:
-                if pump.active and pumps.ready(pump, ready) and not _carried(pump.carry, pump):
-                    self._finish(pump)
-            if self.status is not None:
-                break
+                _carried(pump.end, pump)
+
+    def _turn(self) -> None:
+        """Wait for anything, and act on it."""
+        waiting = poll()
+        for fd, mask in self._interests().items():
+            waiting.register(fd, mask)
+        ready = dict(waiting.poll(self._timeout()))
+        if self._wakeup in ready:
+            self._signals()
+        if self.socket in ready and client.gone(self.socket):
+            posix.close(self.socket)
+            self.socket = -1
+            self._end()
+        if self.deadline and monotonic() >= self.deadline and self.status is None:
+            self._force()
         for pump in self.pumps:
-            _carried(pump.end, pump)
+            if pump.active and pumps.ready(pump, ready) and not _carried(pump.carry, pump):
+                self._finish(pump)
+
+    def _flushing(self) -> bool:
+        """Carry what the ended command wrote; tell whether its reader is waited for."""
+        for pump in [pump for pump in self.pumps if pump.active]:
+            pump.last()
+            while pump.active and not pump.waits():
+                if not _carried(pump.carry, pump):
+                    self._finish(pump)
+        waits = any(pump.active for pump in self.pumps)
+        if waits and self._told and monotonic() >= self.deadline:  # output is lost, and the status says by what
+            self.status, waits = self._told, False
+        return waits
 
     def _interests(self) -> dict[int, int]:
         """Say what to wait for."""
@@ -262,13 +281,10 @@ class Supervisor:
         return max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None
 
     def _finish(self, pump: pumps.Pump) -> None:
-        """Pass the end of a stream on: to a pty as the key for it, else by closing our pipe."""
+        """Pass the end of a stream on."""
         pump.close()
-        if pump.sink == self.entry.io.master:
-            if posix.isatty(0):
-                self._end()  # the terminal has hung up
-            else:
-                pumps.deliver(pump.sink, b"\x04")
+        if pump.sink == self.entry.io.master and posix.isatty(0):
+            self._end()  # the terminal has hung up
 
     # --- signals, stops, the end -----------------------------------------------------------------------------------
 
@@ -285,6 +301,8 @@ class Supervisor:
             elif number == _signal.SIGCONT:
                 self._send(_signal.SIGCONT)
             elif number in FORWARDED:
+                if number in ENDING:
+                    self._tell(number)
                 if number == _signal.SIGHUP and posix.isatty(0) is False and self.entry.plan["tty"]:
                     self._end()
                 self._send(number)
@@ -307,8 +325,15 @@ class Supervisor:
             except (ProcessLookupError, PermissionError):
                 posix.kill(self.pid, number)
 
+    def _tell(self, number: int) -> None:
+        """Note that somebody wants us to end: at once, when only a slow reader is waited for."""
+        if self.status is not None:
+            self.deadline = monotonic()
+        self._told = number
+
     def _end(self) -> None:
         """Ask the command to end: the client is gone. SIGKILL follows after a grace."""
+        self._tell(_signal.SIGHUP)
         if not self.deadline:
             self.terminal.restore()  # first of all: the caller's shell is about to prompt
             self._send(_signal.SIGHUP if self.entry.plan["tty"] else _signal.SIGTERM)
@@ -341,6 +366,7 @@ class Supervisor:
                 self._stopping = False
             else:
                 self.status = status
+                self.deadline = monotonic() + PATIENCE if self._told else 0.0
                 return
 
     def _stop_self(self) -> None:

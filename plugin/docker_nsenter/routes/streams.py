@@ -13,7 +13,8 @@ from ..asking import Lost
 from ..dial import Stream, write
 from ..enter import kernel, pumps, stdio
 from ..enter.frames import Frames, frame
-from ..enter.supervisor import FORWARDED
+from ..enter.supervisor import ENDING, FORWARDED
+from ..enter.supervisor import PATIENCE as READER_PATIENCE
 from ..enter.terminal import Terminal
 from ..enter.wire import dumps
 from ..errors import Problem
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to
-ATOMIC = 4096  # PIPE_BUF: what a pipe that is ready takes without blocking
 PATIENCE = 10.0  # seconds that an ending helper has to say its status when docker is gone
 
 
@@ -37,6 +37,9 @@ class Client:
         self.frames = Frames()
         self.errors = b""  # what Python itself said in the helper
         self.waiting = {1: bytearray(), 2: bytearray()}
+        self.most = MOST_WAITING
+        self.sinks: dict[int, int] = {}
+        self.told = 0  # the signal of who wants us to end
         self.outgoing = bytearray()
         self.status: int | None = None
         self._raw = bytearray(stream.first)
@@ -82,8 +85,8 @@ class Client:
         stdio.fill_standard()
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
+        self.sinks = {fd: pumps.patient(fd) for fd in self.waiting}
         self.sent = self.read = 0
-        self.bulk = False
         self.deadline = 0.0
         self._prepare_input()
         self._watch_signals()
@@ -93,14 +96,14 @@ class Client:
         try:
             if plan["tty"] and not plan["detach"]:
                 self.terminal.raw()
-            while self.status is None:
+            self._act()
+            while self.status is None or self._flushing():
+                self._carry()
                 self._act()
-                if self.status is None:
-                    self._carry()
-            self._empty()
         finally:
             self.terminal.restore()
-            self._give_back()
+            if self.pump:
+                self.pump.end()
         return self.status
 
     def _describe(self) -> "dict[str, object]":
@@ -114,17 +117,14 @@ class Client:
 
     def _prepare_input(self) -> None:
         """Feed a pipe of ours as the local route feeds the command's; `mirror` is its other end."""
-        self.pump: pumps.Pump | None = None
-        self.mirror = self.writer = -1
+        self.pump: pumps.Inward | None = None
         self.closed = not self.plan["stdin"]
         if self.closed:
             self._say(b"E")
             return
-        self.mirror, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.mirror, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.peek = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self.writer, False)
-        os.set_blocking(self.mirror, False)
-        self.pump = pumps.inward(0, self.mirror, self.writer)
+        self.pump = pumps.Inward(0, writer, self.mirror)
 
     def _watch_signals(self) -> None:
         self.wakeup, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -144,13 +144,14 @@ class Client:
         if self.wakeup in ready:
             self._signals()
         if self.socket in ready and self._docker_gone():
+            self._tell(signal.SIGHUP)
             self._leave()
-        if self.deadline and monotonic() >= self.deadline:
+        if self.deadline and monotonic() >= self.deadline and self.status is None:
             self.status = 137
         if self.stream.fd in ready:
             self.receive()
         for fd, data in self.waiting.items():
-            if data and fd in ready:
+            if data and self.sinks[fd] in ready:
                 self._deliver(fd, data)
         if self.pump and self.pump.active and pumps.ready(self.pump, ready) and not self.pump.carry():
             self.pump.close()
@@ -161,13 +162,13 @@ class Client:
         wanted = {self.wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
-        if not self._ended and max(map(len, self.waiting.values())) < MOST_WAITING:
+        if not self._ended and max(map(len, self.waiting.values())) < self.most:
             wanted[self.stream.fd] = POLLIN
         if self.outgoing:
             wanted[self.stream.fd] = wanted.get(self.stream.fd, 0) | POLLOUT
         for fd, data in self.waiting.items():
             if data:
-                wanted[fd] = POLLOUT
+                wanted[self.sinks[fd]] = POLLOUT
         if self.pump and self.pump.active and not self.deadline:
             fd, mask = self.pump.interest()
             wanted[fd] = wanted.get(fd, 0) | mask
@@ -188,6 +189,7 @@ class Client:
                 self._stop_self()
             elif letter == b"X":
                 self.status = payload[0]
+                self.deadline = monotonic() + READER_PATIENCE if self.told else 0.0
                 return
         if self._ended and self.status is None:
             if self.deadline:
@@ -211,25 +213,18 @@ class Client:
 
     # --- input: shown to the helper, and taken from the caller when the command has read it ------------------------
 
-    def _careful(self) -> bool:
-        """Tell whether the caller's pipe is still fed page by page, so that what is unread stays in it."""
-        return isinstance(self.pump, pumps.FromPipe) and self.pump.rounds < pumps.BULK
-
     def _offer(self) -> None:
         """Send what our pipe holds: at first only a copy of it, later all that the window has room for."""
-        if self.closed or self.mirror < 0:
+        if self.closed or not self.pump:
             return
-        if self._careful():
-            if self.sent == self.read and pumps.unread(self.mirror):
+        if not self.pump.taken:
+            if not self.sent and pumps.unread(self.mirror):
                 count = kernel.tee(self.mirror, self.peek[1], pumps.PAGE, kernel.SPLICE_F_NONBLOCK)
                 self._send(os.read(self.peek[0], count))
         else:
-            if not self.bulk:
-                self.bulk = True
-                self._say(b"B")
             while self.sent - self.read < WINDOW and (data := pumps.receive(self.mirror)):
                 self._send(data)
-        if self.pump and not self.pump.active and not pumps.unread(self.mirror):
+        if not self.pump.active and not pumps.unread(self.mirror):
             self.closed = True
             if self.plan["tty"] and os.isatty(0):
                 self._leave()  # the terminal has hung up
@@ -241,25 +236,19 @@ class Client:
         self._say(b"D", data)
 
     def _settle(self, count: int) -> None:
-        """Note what the command has read; a page that was only shown is taken now."""
-        fresh, self.read = count - self.read, count
-        if self._careful() and fresh > 0:
-            os.read(self.mirror, fresh)
-
-    def _give_back(self) -> None:
-        """Leave the caller's input where the command stopped reading."""
-        if self.pump:
-            self.pump.end()
-        if self.mirror >= 0 and stat.S_ISREG(os.fstat(0).st_mode):
-            os.lseek(0, self.read - self.sent, os.SEEK_CUR)
+        """Note what the command has taken: after the first byte of it the pump may take the page that was shown."""
+        if self.pump and not self.pump.taken and not self.read:
+            os.read(self.mirror, self.sent)
+        self.read = count
 
     # --- output ----------------------------------------------------------------------------------------------------
 
     def _deliver(self, fd: int, data: bytearray) -> None:
         """Give the caller as much as he takes at once; who reads no more is reported, so that the command learns it."""
-        size = len(data) if stat.S_ISREG(os.fstat(fd).st_mode) else ATOMIC
+        sink = self.sinks[fd]
+        whole = sink != fd or stat.S_ISREG(os.fstat(fd).st_mode)
         try:
-            del data[: os.write(fd, data[:size])]
+            del data[: os.write(sink, data if whole else data[: pumps.ATOMIC])]
         except BlockingIOError:
             return
         except OSError as problem:
@@ -268,10 +257,12 @@ class Client:
             data.clear()
             self._say(b"C", b"%d" % fd)
 
-    def _empty(self) -> None:
-        """Deliver the rest."""
-        for fd, data in self.waiting.items():
-            pumps.deliver(fd, bytes(data))
+    def _flushing(self) -> bool:
+        """Tell whether the reader of what the ended command wrote is waited for."""
+        waits = any(self.waiting.values())
+        if waits and self.told and monotonic() >= self.deadline:  # output is lost, and the status says by what
+            self.status, waits = 128 + self.told, False
+        return waits
 
     # --- signals, stops, the end -----------------------------------------------------------------------------------
 
@@ -282,6 +273,8 @@ class Client:
                 self._resize()
             else:
                 self._say(b"S", bytes([number]))
+                if number in ENDING:
+                    self._tell(number)
                 if number == signal.SIGHUP and self.plan["tty"] and not os.isatty(0):
                     self._leave()
 
@@ -307,6 +300,13 @@ class Client:
             return False
         except OSError:
             return True
+
+    def _tell(self, number: int) -> None:
+        """Note that somebody wants us to end: what is ahead of the helper's last word has room now."""
+        self.most = MOST_WAITING << 6
+        self.told = number
+        if self.status is not None:
+            self.deadline = monotonic()
 
     def _leave(self) -> None:
         """End the stream's input: the helper ends the command, at first kindly, and says its status."""
