@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPAQUE, WHITEOUT = ".wh..wh..opq", ".wh."
+ZSTD, NO_ZSTD = b"\x28\xb5\x2f\xfd", 3  # what such a layer begins with (RFC 8878), and the child's status
 
 
 def unpack(chunks: "Iterator[bytes]", place: str, name: str) -> None:
@@ -59,10 +60,20 @@ def _unpack_confined(spool: int, place: str, name: str) -> None:
             unpack_layers(file)
             status = 0
         except (OSError, tarfile.TarError, ValueError, KeyError, EOFError) as problem:
-            os.write(2, f"docker nsenter: {name}: {type(problem).__name__}: {problem}\n".encode())
+            if str(problem) == "zstd":
+                status = NO_ZSTD
+            else:  # tarfile has a line for every kind of compression
+                reason = str(problem).partition("\n")[0]
+                os.write(2, f"docker nsenter: {name}: {type(problem).__name__}: {reason}\n".encode())
         finally:
             os._exit(status)
-    if os.waitpid(child, 0)[1]:
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == NO_ZSTD:
+        raise Problem(
+            f"--tools {name}: the image's layers are compressed by zstd, which Python can read from 3.14 on",
+            "--tools host needs no image",
+        )
+    if status:
         raise Problem(f"--tools {name}: the image cannot be unpacked", "--tools host needs no image")
 
 
@@ -72,9 +83,13 @@ def unpack_layers(file: "tarfile._Fileobj") -> None:
         manifest = image.extractfile("manifest.json")
         assert manifest
         for layer in json.loads(manifest.read())[0]["Layers"]:
-            with tarfile.open(fileobj=image.extractfile(layer)) as tar:
-                for member in tar:
-                    _unpack_member(tar, member)
+            try:
+                with tarfile.open(fileobj=image.extractfile(layer)) as tar:
+                    for member in tar:
+                        _unpack_member(tar, member)
+            except tarfile.ReadError:
+                packed = image.extractfile(layer)
+                raise ValueError("zstd") if packed and packed.read(4) == ZSTD else tarfile.ReadError(layer) from None
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:

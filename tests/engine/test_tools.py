@@ -242,6 +242,108 @@ def test_a_program_can_start_itself_again(empty: Callable[..., str], nsenter: Ca
     assert (done.stdout, done.returncode) == ("again: anything\n", 5)
 
 
+# --- an environment and files that lie ----------------------------------------------------------------------------
+
+LIES = {
+    **dict.fromkeys(("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "RUBYLIB", "NODE_PATH"), "/evil"),
+    **dict.fromkeys(
+        ("GCONV_PATH", "LOCPATH", "TERMINFO", "MANPATH", "BASH_ENV", "ENV", "INPUTRC", "GDBHISTFILE"), "/evil"
+    ),
+    **dict.fromkeys(("LD_PRELOAD", "LD_AUDIT", "OPENSSL_CONF", "OPENSSL_MODULES", "SSLKEYLOGFILE"), "/evil/evil.so"),
+    "PERL5OPT": "-Mevil",
+    "RUBYOPT": "-revil",
+    "NODE_OPTIONS": "--require /evil/evil.js",
+    "LD_LIBRARY_PATH": "/evil",
+    "LD_TRACE_LOADED_OBJECTS": "1",
+    "LD_DEBUG": "all",
+    "GLIBC_TUNABLES": "glibc.malloc.check=3",
+    "SHELLOPTS": "xtrace",
+    "PS4": "$(echo evil >&2)",
+    "BASH_FUNC_cat%%": "() { echo evil; }",
+    "TAR_OPTIONS": "--checkpoint=1 --checkpoint-action=exec=evil",
+    "LESSOPEN": "|evil %s",
+}
+HONEST = {
+    "python3": (("python3", "-c", "import json, ssl, sys; print(sys.flags.no_user_site)"), "1\n"),
+    "perl": (("perl", "-e", "use strict; use POSIX; print 6*7"), "42"),
+    "bash": (("bash", "-c", "type -t cat; echo 42"), "file\n42\n"),
+    "gdb": (("gdb", "-batch", "-ex", "python print(6*7)"), "42\n"),
+    "man": (("man", "-w", "-M", "/nowhere", "x"), ""),
+    "iconv": (("iconv", "-f", "UTF-16LE", "-t", "UTF-8", "/dev/null"), ""),
+}
+
+
+@pytest.mark.parametrize("program", HONEST)
+def test_no_variable_of_the_containers_steers_a_tool(empty: Callable[..., str], nsenter: Call, program: str) -> None:
+    words, shown = HONEST[program]
+    done = nsenter("--tools", "host", empty(*(f"-e{name}={value}" for name, value in LIES.items())), *words)
+    assert done.stdout == shown, done.stderr
+    assert "evil" not in done.stderr
+    assert program == "man" or (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_shell_of_the_tools_hands_variables_on_to_the_containers_programs(
+    empty: Callable[..., str], nsenter: Call
+) -> None:
+    kept = ("PYTHONHOME", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "OPENSSL_CONF", "LD_LIBRARY_PATH")
+    name = empty(*(f"-e{name}={value}" for name, value in LIES.items()))
+    lines = nsenter("--tools", "host", name, "bash", "-c", "/busybox env").stdout.splitlines()
+    assert [each for each in kept if f"{each}={LIES[each]}" in lines] == list(kept)
+    assert not [line for line in lines if line.startswith(("LD_PRELOAD", "LOCPATH", "GCONV", "BASH_ENV"))]
+    assert "LD_PRELOAD=/evil/evil.so" in nsenter("--tools", "host", name, "/busybox", "env").stdout
+
+
+def planted(tmp_path: Path) -> tuple[str, ...]:
+    """Plant a library that tells of itself under every name and directory that this machine's programs look in."""
+    source, library = tmp_path / "evil.c", tmp_path / "evil.so"
+    source.write_text(
+        '#include <unistd.h>\n__attribute__((constructor)) static void e(void) { write(2, "EVIL\\n", 5); }\n'
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    found = ("/usr/lib/man-db/libman-2.11.2.so", "/usr/lib/man-db/libmandb-2.11.2.so", "/evil/evil.so")
+    folders = ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib", "/lib", "/lib64", "/usr/lib/man-db")
+    names = ("libc.so.6", "libz.so.1", "libtinfo.so.6", "libexpat.so.1", "libgdbm.so.6", "libpipeline.so.1")
+    encodings = [f"/usr/lib/x86_64-linux-gnu/gconv/{name}.so" for name in ("UTF-16", "UTF-32", "ISO8859-15", "EVIL")]
+    paths = {*found, *encodings, *(f"{folder}/{name}" for folder in folders for name in names)}
+    paths |= {str(path) for path in Path("/usr/lib/man-db").glob("*.so")}
+    modules = tmp_path / "gconv-modules"
+    modules.write_text("module EVIL// INTERNAL EVIL 1\nmodule INTERNAL EVIL// EVIL 1\n")
+    words = [f"-v{library}:{path}:ro" for path in sorted(paths)]
+    return (*words, f"-v{modules}:/usr/lib/x86_64-linux-gnu/gconv/gconv-modules:ro")
+
+
+def test_no_library_that_the_container_planted_is_loaded(
+    empty: Callable[..., str], nsenter: Call, tmp_path: Path
+) -> None:
+    """By RUNPATH (man), by a path in libc (gconv), by dlopen (python's ctypes), with what ptrace would add."""
+    name = empty(*planted(tmp_path), "--cap-add", "SYS_PTRACE")
+    maps = "print({l.split()[-1] for l in open('/proc/self/maps') if '.so' in l and 'nfsd/' not in l})"
+    load = "import ctypes, ssl\ntry: ctypes.CDLL('/evil/evil.so')\nexcept OSError: print('none')\n"
+    for words, shown in (
+        (("man", "--version"), "man "),
+        (("apropos", "--version"), "apropos "),
+        (("iconv", "-f", "UTF-16", "-t", "ISO8859-15", "/dev/null"), ""),
+        (("python3", "-c", load + maps), "none\nset()\n"),
+        (("gdb", "-batch", "-p", "1", "-ex", f"python {maps}"), ""),
+    ):
+        done = nsenter("--tools", "host", name, *words)
+        assert "EVIL" not in done.stderr + done.stdout
+        assert shown in done.stdout
+    assert "set()" in done.stdout, done.stderr
+    done = nsenter("--tools", "host", name, "iconv", "-f", "EVIL", "-t", "UTF-8", "/dev/null")
+    assert "EVIL\n" not in done.stderr.replace("'EVIL'", "")
+
+
+def test_utf_8_works_in_the_tools(empty: Callable[..., str], nsenter: Call) -> None:
+    name = empty()
+    assert nsenter("--tools", "host", name, "bash", "-c", "x=äöü€; echo ${#x}").stdout == "4\n"
+    assert nsenter("--tools", "host", name, "python3", "-c", "print(len('äöü€'))").stdout == "4\n"
+    script = "unset TMUX; tmux -L x -f /dev/null new-session -d 'sleep 9'; tmux -L x display -p '#{client_utf8}äö'"
+    shown = nsenter("--tools", "host", name, "bash", "-c", f"mkdir -p /tmp; {script}; tmux -L x kill-server").stdout
+    assert "äö" in shown
+    assert nsenter("--tools", "host", "-e", "LC_ALL=C", name, "bash", "-c", "x=ä; echo ${#x}").stdout == "2\n"
+
+
 # --- tools that people use ----------------------------------------------------------------------------------------
 
 
@@ -485,6 +587,22 @@ def test_an_image_that_cannot_be_unpacked_leaves_nothing(image: bytes, tmp_path:
 
     with pytest.raises(Problem, match="--tools hostile: the image cannot be unpacked"):
         unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "hostile")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_layers_that_are_compressed_by_zstd_are_named_in_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The containerd store hands them out as they were pushed; before 3.14 Python has no zstd."""
+    from docker_nsenter import unpack
+    from docker_nsenter.errors import Problem
+
+    layer = b"\x28\xb5\x2f\xfd" + bytes(2000)
+    image = archive({"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": layer})
+    reason = "compressed by zstd" if sys.version_info < (3, 14) else "cannot be unpacked"
+    with pytest.raises(Problem, match=reason):
+        unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "packed")
+    assert capfd.readouterr().err.count("\n") <= 1
     assert list((tmp_path / "cache").iterdir()) == []
 
 

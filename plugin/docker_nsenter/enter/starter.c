@@ -2,9 +2,9 @@
  *
  * Every name in the tools' program directories is a hard link to this one file, so PLACE/usr/bin/strace stands for
  * PLACE/.tree/usr/bin/strace. An ELF program names its loader by an absolute path, which would be the container's. So this
- * maps the loader of the tools by itself and enters it as if it had been called by hand:
+ * maps the loader of the tools by itself and enters it as if it had been called by hand (auditor.c is not for musl):
  *
- *     LOADER --inhibit-cache --library-path LIBRARIES [--argv0 NAME] PROGRAM ARGUMENTS
+ *     LOADER --inhibit-cache --audit AUDITOR --library-path LIBRARIES [--argv0 NAME] PROGRAM ARGUMENTS
  *
  * There is no second execve: /proc/PID/exe, comm and cmdline are those of PLACE/usr/bin/strace, and a program that starts
  * itself again by /proc/self/exe comes here again. No libc, no data, no relocations: scripts/generate-starter builds it,
@@ -15,36 +15,23 @@
 #include <linux/fcntl.h>
 #include <sys/syscall.h>
 
-typedef unsigned long word;
+#include "call.h"
+
 enum { ROOM = 4096, PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
 enum { PRIVATE = 2, FIXED = 0x10, ANONYMOUS = 0x20, NOEXEC = 8, MOST_LINKS = 40, MOST_WORDS = 32 };
 
 /* Settings, each ended by NUL: PLACE, LIBRARIES, then rows of NAME, KIND, VALUE; an empty NAME ends them.
- * KIND a: an argument before the user's; e: NAME=VALUE for the environment where it is not set. NAME* matches a beginning. */
+ * KIND a: an argument before the user's; e: NAME=VALUE for the environment where it is not set; u: the beginning of
+ * variables that are left out; l: a program that mostly starts others. NAME* matches a beginning, + all that are not l. */
 extern const char settings[] __attribute__((visibility("hidden")));
 
 #if defined(__x86_64__)
-#define MACHINE EM_X86_64
-static long call6(long n, word a, word b, word c, word d, word e, word f) {
-    register word r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
 __asm__(".globl _start\n_start: xor %ebp,%ebp\n mov %rsp,%rdi\n and $-16,%rsp\n call begin\n hlt\n");
 static void __attribute__((noreturn)) enter(word *stack, word entry) {
     __asm__ volatile("mov %0,%%rsp\n xor %%edx,%%edx\n xor %%ebp,%%ebp\n jmp *%1" : : "r"(stack), "r"(entry) : "memory");
     __builtin_unreachable();
 }
 #elif defined(__aarch64__)
-#define MACHINE EM_AARCH64
-static long call6(long n, word a, word b, word c, word d, word e, word f) {
-    register word x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-    register word x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-}
 __asm__(".globl _start\n_start: mov x29,0\n mov x30,0\n mov x0,sp\n bl begin\n");
 static void __attribute__((noreturn)) enter(word *stack, word entry) {
     register word to __asm__("x16") = entry;
@@ -52,21 +39,12 @@ static void __attribute__((noreturn)) enter(word *stack, word entry) {
     __builtin_unreachable();
 }
 #endif
-#define CALL(name, a, b, c, d, e, f) \
-    call6(__NR_##name, (word)(a), (word)(b), (word)(c), (word)(d), (word)(e), (word)(f))
 
 static word length(const char *text) {
     word n = 0;
     while (text[n])
         n++;
     return n;
-}
-
-static int begins(const char *text, const char *with) {
-    while (*with)
-        if (*text++ != *with++)
-            return 0;
-    return 1;
 }
 
 static int same(const char *one, const char *other) {
@@ -128,8 +106,10 @@ static const char *basename_of(const char *path) {
 }
 
 /* Tell whether a row of the settings is for this program. */
-static int meant(const char *row, const char *name) {
+static int meant(const char *row, const char *name, int launches) {
     word n = length(row);
+    if (*row == '+')
+        return !launches;
     if (row[n - 1] != '*')
         return same(row, name);
     for (word i = 0; i + 1 < n; i++)
@@ -349,13 +329,13 @@ void __attribute__((noreturn, used)) begin(word *stack) {
         fd = read_head(path, head, name);
     }
 
-    /* What the settings add for it, without the variables that would load the container's libraries */
+    /* What the settings add for it, and which variables they leave out */
     const char *libraries = settings + prefix + 1;
     char *more[MOST_WORDS], *variables[envc + MOST_WORDS + 1];
     word added = 0, kept = 0;
+    int launches = 0;
     for (word i = 0; i < envc; i++)
-        if (!begins(envp[i], "LD_PRELOAD=") && !begins(envp[i], "LD_AUDIT="))
-            variables[kept++] = envp[i];
+        variables[kept++] = envp[i];
     const char *rows = libraries + length(libraries) + 1;
     word size = 1;
     for (int text = 0; text || rows[size - 1]; size++) /* an empty NAME ends them; no other word is empty */
@@ -365,11 +345,20 @@ void __attribute__((noreturn, used)) begin(word *stack) {
         copy[i] = rows[i];
     for (char *row = copy; *row;) {
         char *kind = row + length(row) + 1, *value = kind + length(kind) + 1;
-        int fits = meant(row, name);
+        int fits = meant(row, name, launches), character = begins(value, "LC_CTYPE=");
+        launches |= fits && *kind == 'l';
         if (fits && *kind == 'a' && added < MOST_WORDS)
             more[added++] = value;
-        for (word i = 0; fits && *kind == 'e' && i < kept; i++)
-            fits = !variable(variables[i], value);
+        if (fits && *kind == 'u') {
+            word left = 0;
+            for (word i = 0; i < kept; i++)
+                if (!begins(variables[i], value))
+                    variables[left++] = variables[i];
+            kept = left;
+        }
+        for (word i = 0; fits && *kind == 'e' && i < kept; i++) /* what else chooses the character set wins */
+            fits = !variable(variables[i], value) &&
+                   !(character && (begins(variables[i], "LC_ALL=") || begins(variables[i], "LANG=")));
         if (fits && *kind == 'e' && kept < envc + MOST_WORDS)
             variables[kept++] = value;
         row = value + length(value) + 1;
@@ -379,7 +368,7 @@ void __attribute__((noreturn, used)) begin(word *stack) {
     /* Its words, and before them the loader's */
     const char *wanted = wanted_loader(fd, head);
     CALL(close, fd, 0, 0, 0, 0, 0);
-    char *words[argc + added + scripts + 10];
+    char *words[argc + added + scripts + 12], auditor[ROOM];
     word count = 0;
     struct loader found = {0};
     if (wanted) {
@@ -387,8 +376,14 @@ void __attribute__((noreturn, used)) begin(word *stack) {
         resolve(loader);
         found = map_loader(loader, name, page);
         words[count++] = loader;
-        if (!begins(basename_of(wanted), "ld-musl"))
+        if (!begins(basename_of(wanted), "ld-musl")) {
             words[count++] = "--inhibit-cache";
+            words[count++] = "--audit";
+            auditor[0] = 0;
+            append(auditor, settings, prefix);
+            append(auditor, "/.auditor", 9);
+            words[count++] = auditor;
+        }
         words[count++] = "--library-path";
         words[count++] = (char *)libraries;
         if (found.knows_argv0) {

@@ -49,20 +49,71 @@ LIBRARIES = (
         f"/usr/lib/{TRIPLET}/pulseaudio",
     ),
 )
+# What auditor.c writes into libc for its own directories: a link beside the programs, and where it leads
+KEPT = (("L", ("/usr/lib/locale",)), ("G", (f"/usr/lib/{TRIPLET}/gconv", "/usr/lib64/gconv", "/usr/lib/gconv")))
+UTF_8 = ("/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8")
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+# Variables of the container's that would steer a program of the tools: their beginnings, and which programs do without
+# them. What it starts does not get them back, so the rows are narrow: those that mostly start others keep all but
+# what steers themselves.
+LAUNCHERS = (
+    *("sh", "bash", "rbash", "dash", "ash", "zsh*", "ksh*", "mksh", "fish", "busybox", "tmux", "screen", "script"),
+    *("env", "nice", "ionice", "nohup", "setsid", "timeout", "time", "xargs", "find", "watch", "chroot", "unshare"),
+    *("setpriv", "setarch", "stdbuf", "taskset", "chrt", "prlimit", "strace", "ltrace", "flock", "runuser", "su"),
+)
+STEERING = (
+    # the loader: all but LD_LIBRARY_PATH, for which --library-path stands
+    ("*", *(f"LD_{letter}" for letter in "ABCDEFGHIJKMNOPQRSTUVWXYZ"), "GLIBC_TUNABLES="),
+    ("*", "GCONV_PATH=", "LOCPATH=", "GETCONF_DIR=", "MALLOC_TRACE=", "NLSPATH=", "TERMINFO=/", "TERMCAP=/"),
+    ("+", "OPENSSL_", "SSLKEYLOGFILE=", "KRB5_CONFIG=", "XTABLES_LIBDIR=", "NMAPDIR=", "WIRESHARK_", "MAGIC="),
+    *((name, "BASH_ENV=", "ENV=", "BASH_FUNC_", "BASHOPTS=", "SHELLOPTS=") for name in ("bash", "rbash", "sh", "dash")),
+    *((name, "PROMPT_COMMAND=", "PS0=", "PS1=", "PS2=", "PS4=", "INPUTRC=") for name in ("bash", "sh", "dash")),
+    *((name, "ZDOTDIR=", "FPATH=", "ENV=", "PS1=", "PS4=") for name in ("zsh*", "ksh*", "mksh")),
+    ("python*", "PYTHON"),
+    ("perl*", "PERL"),
+    ("gdb*", "PYTHON", "GDBHISTFILE=", "GDBHISTSIZE=", "INPUTRC=", "DEBUGINFOD_"),
+    ("ruby*", "RUBY", "GEM_", "BUNDLE_"),
+    ("node*", "NODE_"),
+    ("java*", "JAVA_TOOL_OPTIONS=", "JDK_JAVA_OPTIONS=", "_JAVA_OPTIONS=", "CLASSPATH="),
+    ("lua*", "LUA_"),
+    ("tcl*", "TCL"),
+    ("php*", "PHP"),
+    *((name, "AWK", "GAWK") for name in ("awk", "gawk*")),
+    ("git*", "GIT_", "PAGER=", "SSH_ASKPASS="),
+    ("less*", "LESS"),
+    *((name, "MAN", "PAGER=", "LESS") for name in ("man*", "apropos", "whatis")),
+    *((name, "VIM", "EXINIT=", "MYVIMRC=") for name in ("vi", "vim*", "view", "ex", "rvim", "rview")),
+    ("tar", "TAR_OPTIONS="),
+    ("rsync", "RSYNC_"),
+    ("make", "MAKE"),
+    ("wget", "WGETRC=", "SYSTEM_WGETRC="),
+    ("gcc*", "GCC_", "COMPILER_PATH="),
+)
 # starter.c's rows: program, a(rgument before the user's) or e(nvironment where it is not set), value; {} is PLACE
 PROGRAMS = (
+    *((name, "l", "-") for name in LAUNCHERS),
+    *((name, "u", word) for name, *words in STEERING for word in words),
     ("*", "e", "TERMINFO_DIRS=:{}/etc/terminfo:{}/lib/terminfo:{}/usr/lib/terminfo:{}/usr/share/terminfo"),
     ("bash", "e", "HISTFILE="),  # these four would leave files in the container's home
     ("less", "e", "LESSHISTFILE=-"),
     ("htop", "e", "HTOPRC={}/.none/htoprc"),
     *((name, "a", word) for name in ("vi", "vim*", "view") for word in ("--cmd", "silent! set viminfofile=NONE")),
     *((name, "e", "VIM={}/usr/share/vim") for name in ("vi", "vim*", "view", "ex", "rvim", "rview")),
+    ("python*", "a", "-s"),  # neither usercustomize nor modules below the container's HOME
+    ("gdb", "e", "PYTHONNOUSERSITE=1"),
+    ("gdb", "a", "-nx"),  # nor its .gdbinit and /etc/gdb/gdbinit, nor scripts beside its programs
+    ("gdb", "a", "-iex"),
+    ("gdb", "a", "set auto-load safe-path {}/.tree"),
     ("gdb", "a", "-iex"),  # its files are ours, though our mount namespace is not that of the process it looks at
     ("gdb", "a", "set sysroot /"),
     ("tcpdump", "a", "-Z"),  # Debian's wants to become a user that the container does not have
     ("tcpdump", "a", "root"),
 )
+PERL = (
+    *("/usr/share/perl5", f"/usr/lib/{TRIPLET}/perl5/*", f"/usr/lib/{TRIPLET}/perl/*", "/usr/share/perl/*"),
+    *(f"/usr/lib/{TRIPLET}/perl-base", "/usr/share/perl5/*", "/usr/lib/perl5/*", "/usr/lib64/perl5"),
+)
+MARK = b"@PLACE@@@@@@@@@@@@@@@@@@@@@@@@@"  # in auditor.c
 MOST_NAMES, LARGEST_FILE = 50_000, 1 << 30
 OVERLAY_FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
 
@@ -74,7 +125,8 @@ class Tools:
         """Choose the place below the container's root directory; `home` is the host's mount namespace, -1 for ours."""
         self.planned = planned
         self.home = home
-        self.starter = _read_starter() if planned["kind"] != "file" else b""
+        built = planned["kind"] != "file"
+        self.starter, self.auditor = (_read_built(name) if built else b"" for name in ("", ".auditor"))
         self.place = _place(root)
         self.has_bundle = any(_exists(root, path) for path in BUNDLES)
         self.has_shell = _exists(root, "/bin/sh")
@@ -130,11 +182,26 @@ class Tools:
         if not self.has_shell:
             shells = [f"/{folder}/sh" for folder in folders if _exists(root, f"/{folder}/sh")][:1]
             rows += [("*", "e", f"SHELL={{}}{path}") for path in shells]
+        if any(_exists(root, path) for path in UTF_8):
+            rows.append(("*", "e", "LC_CTYPE=C.UTF-8"))
+        for name, paths in KEPT:
+            for path in [path for path in paths if _exists(root, path)][:1]:
+                posix.symlink(f".tree{path}", f"{DESK.decode()}/{name}")
+        rows += [("perl*", "e", f"PERL5LIB={path}") for path in [self._perl(root)] if path]
         words = [self.place, libraries, *(word.replace("{}", self.place) for row in rows for word in row), "", ""]
         _write_starter(self.starter, "\0".join(words).encode("utf-8", "surrogateescape"))
+        _write_program(b"/.auditor", self.auditor.replace(MARK, self.place.encode().ljust(len(MARK), b"\0")))
         for folder in [*folders, *helpers]:
             _link_programs(root, folder, links=folder in folders)
         return folders
+
+    def _perl(self, root: int) -> str:
+        """List where the tools' perl has its modules: it knows them by absolute paths, which are the container's."""
+        found = []
+        for folder in PERL:
+            parent, star, _ = folder.partition("/*")
+            found += [f"{parent}/{name}" for name in sorted(_listed(root, parent))] if star else [folder]
+        return ":".join(f"{self.place}/.tree/{folder}" for folder in _real(root, found))
 
     def difference(self, pid: int, target: list[bytes]) -> str:
         """Compare a process's mounts with the container's; name what is neither the container's nor of the tools."""
@@ -278,9 +345,12 @@ def _place_file(source: int, path: str) -> list[str]:
 
 
 def _applets(source: int, size: int) -> "Iterator[str]":
-    """Find the names of a busybox's applets: a sorted list in its data that begins with [ and [[."""
+    """Find the names of a busybox's applets: a sorted list in its data that begins with [ and [[.
+
+    What is before it need not end in NUL: the list of busybox 1.37 follows a table of numbers.
+    """
     text = posix.pread(source, min(size, 16 << 20), 0)
-    _, found, rest = text.partition(b"\0[\0[[\0")
+    _, found, rest = text.partition(b"[\0[[\0")
     if found:
         for name in [b"[", b"[[", *rest[:20_000].partition(b"\0\0")[0].split(b"\0")]:
             if name and name.decode("ascii", "replace").isprintable() and b"/" not in name:
@@ -350,9 +420,9 @@ def _link_programs(root: int, folder: str, *, links: bool) -> None:
     posix.close(there)
 
 
-def _read_starter() -> bytes:
-    """Read starter.c as it was built, from beside this module or, in a helper, out of the archive with it."""
-    name = f"starter.{kernel.MACHINE}"
+def _read_built(kind: str) -> bytes:
+    """Read starter.c or auditor.c as it was built, from beside this module or out of a helper's archive with it."""
+    name = f"starter.{kernel.MACHINE}{kind}"
     try:
         data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
     except OSError:
@@ -365,11 +435,28 @@ def _write_starter(starter: bytes, settings: bytes) -> None:
     code = bytearray(starter)
     size = (len(code) + len(settings)).to_bytes(8, "little")
     code[40:48], code[60:64], code[96:112] = bytes(8), bytes(4), size + size  # no sections; p_filesz, p_memsz
-    copy = posix.open(DESK + b"/.starter", posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o755)
-    data = bytes(code) + settings
+    _write_program(b"/.starter", bytes(code) + settings)
+
+
+def _write_program(name: bytes, data: bytes) -> None:
+    """Write a file that can be executed at the desk."""
+    copy = posix.open(DESK + name, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o755)
     while data:
         data = data[posix.write(copy, data) :]
     posix.close(copy)
+
+
+def _listed(root: int, folder: str) -> list[str]:
+    """List a directory of the tree, which may be missing."""
+    try:
+        fd = _open_below(root, folder, posix.O_RDONLY | posix.O_DIRECTORY)
+    except OSError as problem:
+        if problem.errno in (2, 13, 20, 40):
+            return []
+        raise
+    names = posix.listdir(fd)
+    posix.close(fd)
+    return names
 
 
 def _libraries(own: int, root: int) -> "dict[str, None]":
