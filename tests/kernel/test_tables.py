@@ -1,11 +1,13 @@
 """The tables of enter/ against the kernel's own headers."""
 
+import os
 import re
 from pathlib import Path
 
 from docker_nsenter.enter import calls, capabilities, kernel, why
 
 INCLUDE = Path("/usr/include")
+MACHINE = os.uname().machine
 
 
 def test_capability_numbers_are_the_headers() -> None:
@@ -30,10 +32,15 @@ def numbers_for(machine: str) -> dict[str, int]:
     return numbers
 
 
-def test_system_call_numbers_of_x86_64_are_the_headers() -> None:
-    header = next(INCLUDE.glob("**/asm/unistd_64.h"))
-    known = syscall_numbers(header)
-    assert numbers_for("x86_64") == {name: known[name] for name in kernel.NUMBER}
+def native() -> dict[str, int]:
+    """Read the numbers of this machine's architecture."""
+    places = [INCLUDE / f"{MACHINE}-linux-gnu/asm/unistd_64.h", INCLUDE / "asm/unistd_64.h"]
+    return syscall_numbers(next(place for place in places if place.exists()))
+
+
+def test_system_call_numbers_of_this_machine_are_the_headers() -> None:
+    known = native()
+    assert numbers_for(MACHINE) == {name: known[name] for name in kernel.NUMBER}
 
 
 def test_system_call_numbers_of_arm64_are_the_generic_headers() -> None:
@@ -43,11 +50,11 @@ def test_system_call_numbers_of_arm64_are_the_generic_headers() -> None:
 
 
 def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
-    native = syscall_numbers(next(INCLUDE.glob("**/asm/unistd_64.h")))
+    known = native()
     text = (INCLUDE / "asm-generic/unistd.h").read_text()
     generic = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
     for name, (x86, arm64, arguments, need) in calls.TABLE.items():
-        assert x86 == native[name], name
+        assert (x86 if MACHINE == "x86_64" else arm64) == known.get(name, -1), name
         assert arm64 == generic.get(name, -1), name
         assert set(arguments) <= set("sdx-")
         assert need in ("", *capabilities.NUMBERS, *why.RULES), name

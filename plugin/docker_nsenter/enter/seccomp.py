@@ -16,7 +16,7 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from . import kernel
-from .belonging import LARGEST_CONFIG, is_monitor
+from .belonging import LARGEST_CONFIG, NO_MONITOR, is_monitor
 from .files import read
 from .refusal import Refusal
 from .target import Target, ended, parse_status
@@ -85,8 +85,12 @@ def configured(target: Target) -> "bool | None":
             return None
         config = loads(read("cwd/config.json", at=monitor, limit=LARGEST_CONFIG))
         return bool(config["linux"].get("seccomp"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    except OSError as problem:
+        if problem.errno in NO_MONITOR:
+            return None
+        raise
     finally:
         if monitor >= 0:
             posix.close(monitor)
