@@ -7,7 +7,7 @@ from .errors import Problem, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import NoReturn
 
     from . import docker_cli, engine
@@ -20,6 +20,34 @@ NAME = "nsenter"
 def main() -> "NoReturn":
     """Do what sys.argv says, as docker or a person wrote it; never return."""
     _end(lambda: run(sys.argv[1:]))
+
+
+def refuse_others_code() -> None:
+    """Refuse to go on as root with code that others can change, before anything is asked or shown.
+
+    An entry does so in stage 2, which looks at what is in its memory; here it is all that may be loaded later, too.
+    """
+    if posix.geteuid() != 0:
+        return
+    from .enter import origin
+    from .enter.refusal import Refusal
+
+    try:
+        origin.check(_may_be_loaded())
+    except Refusal as refusal:
+        raise Problem(refusal.sentence, refusal.hint) from None
+
+
+def _may_be_loaded() -> "Iterator[str]":
+    """Yield the package's files and the packages beside it, but for what is in those."""
+    import os
+
+    package = os.path.dirname(os.path.abspath(__file__))
+    for directory, _, names in os.walk(package):
+        yield directory
+        yield from (f"{directory}/{name}" for name in names if name.endswith((".py", ".pyc", ".bundle")))
+    for place in packages():
+        yield from (f"{place}/{name}" for name in ("", *os.listdir(place)))
 
 
 def plan_for(writer: int) -> "NoReturn":
@@ -114,11 +142,19 @@ def add_tools(request: "Request", options: "docker_cli.Globals", plan: "Plan") -
 
 def run(argv: list[str]) -> int:
     """Read the words and act; return the exit status of what does not enter."""
+    completing = argv[:1] in (["__complete"], ["__completeNoDesc"])
+    try:
+        refuse_others_code()
+    except Problem:
+        if completing:  # which must not speak: no candidates, and no files either
+            sys.stdout.write(":4\n")
+            return 0
+        raise
     if argv[:1] == ["install"]:
         from . import install
 
         return install.main(argv[1:])
-    if argv[:1] in (["__complete"], ["__completeNoDesc"]):
+    if completing:
         from . import completion
 
         return completion.main(argv)
@@ -177,13 +213,18 @@ def show_help() -> int:
 
 def add_packages() -> None:
     """Let docker, typer and rich be found: -S leaves the private venv's packages out until they are needed."""
+    sys.path += [place for place in packages() if place not in sys.path]
+
+
+def packages() -> list[str]:
+    """List the directories that have them."""
     import os
 
-    base = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    base = os.path.dirname(library)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    for place in (f"{base}/venv/lib/{version}/site-packages", f"{base}/.venv/lib/{version}/site-packages"):
-        if os.path.isdir(place) and place not in sys.path:
-            sys.path.append(place)
+    places = [f"{base}/{name}/lib/{version}/site-packages" for name in ("venv", ".venv")]
+    return [place for place in places if os.path.isdir(place)] + ([library] if library.endswith("-packages") else [])
 
 
 def act(request: "Request", options: "docker_cli.Globals") -> int:

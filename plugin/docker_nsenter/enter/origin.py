@@ -13,7 +13,7 @@ from .refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 OVERFLOW_ID = 65534
 PACKAGE = __file__.rpartition("/enter/")[0]
@@ -21,12 +21,15 @@ TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local
 S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
 
 
-def check() -> None:
-    """Refuse when a file that this process took code from, or a directory above one, is not root's alone."""
+def check(more: "Iterable[str]" = ()) -> None:
+    """Refuse when a file that this process took code from, or a directory above one, is not root's alone.
+
+    `more` are those that it may yet take code from.
+    """
     if posix.geteuid() != 0:
         return
     seen: set[str] = set()
-    for file in _files():
+    for file in (*_files(), *more):
         place = file
         while place not in seen:
             seen.add(place)
