@@ -22,7 +22,7 @@ MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, F_GET_SEALS, ALL_SEALS = 1033, 1034, 0xF  # SEAL, SHRINK, GROW, WRITE
 PROT = {"r": 1, "w": 2, "x": 4}
 PROT_READ_WRITE = 3
-MAP_PRIVATE_ANONYMOUS, MAP_POPULATE = 0x22, 0x8000
+MAP_PRIVATE, MAP_ANONYMOUS, MAP_POPULATE = 2, 0x20, 0x8000
 MREMAP_MAYMOVE_FIXED = 3
 ST_RDONLY = 1
 # A dynamic loader, or an interpreter that lives in a shared library: what lies idle while this module moves it.
@@ -55,7 +55,7 @@ def in_place() -> None:
     """Leave the file that this process was executed from, and let /proc/self/exe lead to an empty sealed memfd.
 
     PR_SET_MM_MAP (Linux 3.18, CONFIG_CHECKPOINT_RESTORE) refuses while anything of the old file is still mapped, so
-    that is moved to anonymous memory first. The file must be small and its data must rest meanwhile: the dynamic loader
+    that is moved to memory first. The file must be small and its data must rest meanwhile: the dynamic loader
     by which the launcher starts Python, or a Python whose code is a shared library. OSError for any other.
     """
     old = list(_mapped(posix.readlink("/proc/self/exe")))
@@ -87,10 +87,22 @@ def _mapped(path: str) -> "Iterator[tuple[int, int, int]]":
 
 
 def _move(begin: int, size: int, protection: int) -> None:
-    """Put a copy in anonymous memory in the place of a mapping, in one system call: it may hold what is running."""
-    new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | MAP_POPULATE, -1)
-    kernel.memory_copy(new, begin, size)
-    kernel.mprotect(new, size, protection)
+    """Put a copy in the place of a mapping, in one system call: it may hold what is running.
+
+    Data goes to anonymous memory. Code comes from a sealed memfd: SELinux denies to execute anonymous memory (execmem).
+    """
+    if protection & PROT["x"]:
+        code = bytearray(size)
+        kernel.memory_copy(kernel.address(code), begin, size)
+        memory = _memory()
+        posix.write(memory, code)
+        fcntl(memory, F_ADD_SEALS, ALL_SEALS)
+        new = kernel.mmap(0, size, protection, MAP_PRIVATE | MAP_POPULATE, memory)
+        posix.close(memory)
+    else:
+        new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
+        kernel.memory_copy(new, begin, size)
+        kernel.mprotect(new, size, protection)
     kernel.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)
 
 
