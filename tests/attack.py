@@ -12,10 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,8 +116,11 @@ class Result:
 class Field:
     """The containers: targets that attack, one in the pid namespace beside each, and an agent that sees all."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], directory: Path, *, agent: bool = True) -> None:
         """Compile the attacker; nothing runs yet."""
+        self.agent = agent
+        # Docker 20.10 comes to a standstill (SandboxDestroy in libnetwork) where several containers end at once
+        self.helpers = threading.Lock()
         self.environment, self.directory = {**environment, "SECRET": "the caller's"}, directory
         self.run = f"atk{uuid.uuid4().hex[:6]}"
         self.attacker = build(directory)
@@ -128,7 +133,8 @@ class Field:
 
     def __enter__(self) -> "Field":
         """Start with what every run has."""
-        self.watcher("agent", "--pid=host", "--security-opt", "seccomp=unconfined")
+        if self.agent:
+            self.watcher("agent", "--pid=host", "--security-opt", "seccomp=unconfined")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,18 +182,24 @@ class Field:
         """Write a command that says its mark and lives for a moment, with a child."""
         return ["sh", "-c", f": {mark}; sleep {nap}; exit 0"]
 
-    def enter(self, entry: Entry, container: "str | None" = None) -> Result:
+    def enter(self, entry: Entry) -> Result:
         """Enter once."""
-        result = Result(entry, self.mark())
+        with self.helpers if entry.route == "helper" else nullcontext():
+            result = self.enter_with(entry.options(), self.target(entry.lift), entry)
+        if entry.mode == "-d":
+            time.sleep(0.4)
+        return result
+
+    def enter_with(self, options: Iterable[str], name: str, entry: "Entry | None" = None, *command: str) -> Result:
+        """Enter with any options; the command's words may have its mark as MARK."""
+        result = Result(entry or Entry(()), self.mark())
         self.results[result.mark] = result
-        name = container or self.target(entry.lift)
+        words = [word.replace("MARK", result.mark) for word in command] or self.script(result.mark)
         try:
-            done = self.docker("nsenter", *entry.options(), name, *self.script(result.mark), check=False)
+            done = self.docker("nsenter", *options, name, *words, check=False)
             result.status, result.said = done.returncode, done.stderr
         except subprocess.TimeoutExpired:
             result.status, result.said = 124, "it did not end"
-        if entry.mode == "-d":
-            time.sleep(0.4)
         return result
 
     def controls(self) -> list[Result]:

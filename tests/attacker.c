@@ -203,7 +203,8 @@ static int is_target(int pid) {
             for (char *at = shown; *at; at++) if (*at == ' ' || *at == '\n') *at = '_';
         }
         const char *mark = n > 0 ? find_mark(line, n) : 0;
-        if (mark && mark[0] == '/') return depth ? TARGET : OWN; /* the engine's own processes hold all of root's power */
+        /* Of the engine's containers only helpers: one that is traced while runc makes it stays behind */
+        if (mark && mark[0] == '/') return depth && strstr(shown, "python") ? TARGET : depth ? UNKNOWN : OWN;
         if (mark) {
             sscanf(mark, "%63[a-z0-9]", entry);
             return TARGET;
