@@ -284,17 +284,28 @@ def _begin_again(thread: int, call: list[int]) -> None:
 
 
 def _replace_restart(thread: int, number: int) -> None:
-    """Turn the restart_syscall that a filter denies into the call itself: a tracer is asked before the filter is."""
+    """Turn the restart_syscall that a filter denies into the call itself: a tracer is asked before the filter is.
+
+    To let go of a thread at the entry would interrupt the call once more, and so would mean restart_syscall again.
+    So it is interrupted by us, and its result changed where the kernel has not looked at it yet: at the exit.
+    """
     kernel.ptrace(kernel.PTRACE_SYSCALL, thread, 0, 0)
     if posix.WSTOPSIG(_await_stop(thread, kernel.PTRACE_SYSCALL)) != SYSCALL_STOP:
         return
     registers = _registers(thread, ARM64_REGISTERS)
-    if registers[ARM64_X8] == SYSCALL_RESTART["aarch64"]:
-        registers[ARM64_X8] = number
+    if registers[ARM64_X8] != SYSCALL_RESTART["aarch64"]:
+        return
+    registers[ARM64_X8] = number
+    _set_registers(thread, registers)
+    word = bytearray(number.to_bytes(4, "little"))
+    kernel.ptrace_regset(kernel.PTRACE_SETREGSET, thread, kernel.NT_ARM_SYSTEM_CALL, word)
+    kernel.ptrace(kernel.PTRACE_INTERRUPT, thread, 0, 0)
+    kernel.ptrace(kernel.PTRACE_SYSCALL, thread, 0, 0)
+    _await_stop(thread, kernel.PTRACE_SYSCALL)
+    registers = _registers(thread, ARM64_REGISTERS)
+    if registers[0] in (-EINTR, -ERESTART_RESTARTBLOCK):
+        registers[0] = -ERESTARTSYS
         _set_registers(thread, registers)
-        kernel.ptrace_regset(
-            kernel.PTRACE_SETREGSET, thread, kernel.NT_ARM_SYSTEM_CALL, bytearray(number.to_bytes(4, "little"))
-        )
 
 
 def _registers(thread: int, count: int) -> "memoryview[int]":
