@@ -156,6 +156,14 @@ def by_sudo(forger: Forger, docker: Call, run: Run) -> int:
     return forger.start("sh", "-c", f"setpriv --reuid={USER} --clear-groups unshare -Urm sh -c '{FAKE}'; true", user=0)
 
 
+def by_sudos_words(forger: Forger, docker: Call, run: Run) -> int:
+    """Root's program is told a bundle that is real, as only conmon is by Podman."""
+    pid = int(docker("inspect", "-f", "{{.State.Pid}}", forger.bundle.name).stdout)
+    monitor = Path(f"/proc/{pid}/status").read_text().partition("PPid:")[2].split()[0]
+    script = f"setpriv --reuid={USER} --clear-groups unshare -Urm sh -c '{FAKE}'; true"
+    return forger.start("sh", "-c", script, "conmon", "-b", os.readlink(f"/proc/{monitor}/cwd"), user=0)
+
+
 def by_a_delegated_cgroup(forger: Forger, docker: Call, run: Run) -> int:
     """Below a cgroup that is the user's own he makes one that is called by the id."""
     pid = by_mounts(forger, docker, run)
@@ -191,6 +199,7 @@ FORGERIES = [
     by_mounts,
     by_a_parent,
     by_sudo,
+    by_sudos_words,
     by_a_delegated_cgroup,
     by_root_in_a_container,
     by_another_container,

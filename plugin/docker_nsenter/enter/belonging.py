@@ -4,7 +4,8 @@ An engine names its container's process by a number, which may be another kernel
 was used again. Mounts, cgroups and start times prove nothing: a user makes any mount in a user namespace of his own,
 any cgroup below one that systemd delegated to him. What no one can choose is his parent. The parent of a container's
 first process is the runtime's monitor (containerd's shim, conmon): root's or the engine's user's, and it works in the
-container's bundle, a directory that is called by the whole id, with the config.json that the runtime obeys. The child
+container's bundle, a directory that is called by the whole id, with the config.json that the runtime obeys; conmon only
+names it. The child
 of such a monitor is the container's, whatever it has done to its own files (chroot, pivot_root, umount) since.
 """
 
@@ -34,7 +35,8 @@ def belongs(proc: int, status: bytes, container: str, owner: int) -> bool:
     except FileNotFoundError:  # it ends, or its parent is outside of our pid namespace
         return False
     try:
-        return is_monitor(above, container, owner) and _is_inside(proc, above)
+        bundle = bundle_of(above, container, owner)
+        return bundle != "" and _is_inside(proc, above, bundle)
     finally:
         posix.close(above)
 
@@ -44,30 +46,43 @@ def _field(status: bytes, name: bytes) -> bytes:
     return status.partition(b"\n" + name + b":")[2].partition(b"\n")[0].strip()
 
 
-def is_monitor(monitor: int, container: str, owner: int) -> bool:
-    """Tell whether a process is a runtime's monitor of this container.
+def bundle_of(monitor: int, container: str, owner: int) -> str:
+    """Find a container's bundle, below the /proc directory of a process that may be its monitor; '' when it is not.
 
     It must hold SYS_ADMIN where we do, which root in an ordinary container does not, or be the engine's owner's; and it
     must work in a bundle that is his, too: su and sudo are root's in whatever directory their caller likes.
     """
     try:
+        bundle = "cwd"
         if container not in posix.readlink("cwd", dir_fd=monitor).split("/"):
-            return False
+            bundle = _named_bundle(monitor, container)
+        if not bundle:
+            return ""
         status = read("status", at=monitor)
         if posix.readlink("ns/user", dir_fd=monitor) == posix.readlink("/proc/self/ns/user"):
             powerful = int(_field(status, b"CapEff"), 16) & SYS_ADMIN != 0
             owner = 0
         else:
             powerful = owner != 0 and _field(status, b"Uid").split() == [b"%d" % owner] * 4
-        bundle = ("cwd/.", "cwd/config.json")
-        return powerful and all(posix.stat(x, dir_fd=monitor, follow_symlinks=False).st_uid == owner for x in bundle)
+        files = (f"{bundle}/.", f"{bundle}/config.json")
+        whose = {posix.stat(file, dir_fd=monitor, follow_symlinks=False).st_uid for file in files}
+        return bundle if powerful and whose == {owner} else ""
     except OSError as problem:
         if problem.errno in NO_MONITOR:
-            return False
+            return ""
         raise
 
 
-def _is_inside(proc: int, monitor: int) -> bool:
+def _named_bundle(monitor: int, container: str) -> str:
+    """Take the bundle from the words that Podman gave conmon; those of any other program are its caller's."""
+    if posix.readlink("exe", dir_fd=monitor).rpartition("/")[2] != "conmon":
+        return ""
+    words = read("cmdline", at=monitor).decode("utf-8", "surrogateescape").split("\0")
+    bundle = words[words.index("-b") + 1] if "-b" in words[:-1] else ""
+    return f"root{bundle}" if container in bundle.split("/") and bundle.startswith("/") else ""
+
+
+def _is_inside(proc: int, monitor: int, bundle: str) -> bool:
     """Tell whether a child of a monitor's is among a container's files, and no sandbox or virtual machine around them.
 
     The engine's own mounts (hosts, hostname, resolv.conf) show it at once; where a user has mounted over them, or the
@@ -77,9 +92,9 @@ def _is_inside(proc: int, monitor: int) -> bool:
         return False
     if _shows_engines_files(lines("mountinfo", at=proc)):
         return True
-    config = wire.loads(read("cwd/config.json", at=monitor, limit=LARGEST_CONFIG))
+    config = wire.loads(read(f"{bundle}/config.json", at=monitor, limit=LARGEST_CONFIG))
     path = config["root"]["path"]
-    files = posix.stat(f"root{path}" if path.startswith("/") else f"cwd/{path}", dir_fd=monitor).st_dev
+    files = posix.stat(f"root{path}" if path.startswith("/") else f"{bundle}/{path}", dir_fd=monitor).st_dev
     return files in (posix.stat("root/.", dir_fd=proc).st_dev, posix.stat("exe", dir_fd=proc).st_dev)
 
 

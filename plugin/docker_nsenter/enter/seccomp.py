@@ -16,7 +16,7 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from . import kernel
-from .belonging import LARGEST_CONFIG, NO_MONITOR, is_monitor
+from .belonging import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .files import read
 from .refusal import Refusal
 from .target import Target, ended, parse_status
@@ -81,7 +81,11 @@ def configured(target: Target) -> "bool | None":
     try:
         monitor = posix.open(f"/proc/{target.status['PPid'][0]}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         name = posix.readlink("cwd", dir_fd=monitor).rpartition("/")[2]
-        if len(name) < SHORTEST_ID or name.encode() not in target.read("cgroup") or not is_monitor(monitor, name, 0):
+        if (
+            len(name) < SHORTEST_ID
+            or name.encode() not in target.read("cgroup")
+            or bundle_of(monitor, name, 0) != "cwd"
+        ):
             return None
         config = loads(read("cwd/config.json", at=monitor, limit=LARGEST_CONFIG))
         return bool(config["linux"].get("seccomp"))
