@@ -230,7 +230,7 @@ def _space_cells(found: "Row", kind: str, columns: "Row") -> "dict[str, str]":
     space = found["namespaces"][kind]
     if space["pid1"] == space["yours"]:
         return dict.fromkeys(columns, "host's")
-    yours = "container's" if space["joined"] else "yours"
+    yours = "container's" if space["joined"] else "its own" if space["new"] else "yours"
     if kind == "mnt" and not space["joined"] and found["plan"]["mounts"]:
         yours = "yours, with " + " ".join(f"/{name}" for name in found["plan"]["mounts"])
     return {**dict.fromkeys(columns, "container's"), "you": yours}
@@ -277,6 +277,9 @@ def rows(found: "Row") -> dict[str, str]:
         shown["mounted afresh"] = " ".join(f"/{name}" for name in plan["mounts"])
     if plan["tools"]:
         shown["tools"] = _tools(plan["tools"])
+    if found["guard"]:
+        shown["guard"] = f"{found['guard']['capability']}, which no process of a container that sees the command has"
+        shown["guarded"] = ", ".join(found["guard"]["keeps"])
     shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
     if found["profile"]:
         shown["the profile"] = f"stands for {' '.join(found['profile'])}"

@@ -84,6 +84,7 @@ def explanation(
         "route": {"name": plan["route"], "why": why, "ready": found is not None or plan["route"] == "helper"},
         "namespaces": found["namespaces"] if found else None,
         "restrictions": {column: columns.get(column) for column in COLUMNS},
+        "guard": found["guard"] if found else None,
         "options": changes(request, container, plan, circumstances),
         "profile": profile_words(request, container),
         "nsenter": raw_command(plan, found),

@@ -124,9 +124,9 @@ def test_the_caller_stays_the_caller_without_mount(
     assert done.stdout.split() == ["0", str(tmp_path), "yes"]
 
 
-def test_capabilities_are_the_containers_even_with_net_alone(run: Run, nsenter: Call) -> None:
+def test_capabilities_are_the_containers_and_a_guard_with_net_alone(run: Run, nsenter: Call) -> None:
     name = run("--cap-drop", "ALL", "--cap-add", "NET_RAW")
-    assert "CapEff:\t0000000000002000" in nsenter("--net-only", name, "cat", "/proc/self/status").stdout
+    assert "CapEff:\t0000000800002000" in nsenter("--net-only", name, "cat", "/proc/self/status").stdout
     assert "Seccomp:\t2" in nsenter("--net-only", name, "cat", "/proc/self/status").stdout
 
 

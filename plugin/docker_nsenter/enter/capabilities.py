@@ -54,6 +54,14 @@ SYS_MODULE = 1 << NUMBERS["SYS_MODULE"]
 SYS_PTRACE = 1 << NUMBERS["SYS_PTRACE"]
 SYS_RESOURCE = 1 << NUMBERS["SYS_RESOURCE"]
 ALL = (1 << 64) - 1
+# What a command's guard can be (guard.py), the most harmless first: none opens a file, a process or a network, and
+# docker gives none of them by default.
+HARMLESS = (
+    "WAKE_ALARM",  # timers that wake a machine that sleeps (timerfd_create(2))
+    "BLOCK_SUSPEND",  # keeps a machine from falling asleep (epoll_ctl(2), EPOLLWAKEUP)
+    "NET_BROADCAST",  # unused but for hearing of links in other network namespaces (netlink(7), LISTEN_ALL_NSID)
+    "IPC_LOCK",  # keeps memory from being swapped out; its cgroup still counts it
+)
 
 
 def names(mask: int) -> list[str]:

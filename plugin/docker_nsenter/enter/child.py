@@ -9,19 +9,20 @@ says that this process is a child of its own.
 import posix
 from _signal import SIG_DFL, SIG_SETMASK, pthread_sigmask, signal, valid_signals
 from select import poll
+from time import sleep
 
 from . import command, kernel, seccomp
 from .cgroups import not_delegated
 from .entry import Entry
 from .refusal import Refusal
-from .steps import COMMAND, INSTALL
+from .steps import COMMAND, INIT, INSTALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .steps import Step
 
 SIGCHLD = 17
-ROLES: "dict[str, tuple[Step, ...]]" = {"install": INSTALL, "command": COMMAND}
+ROLES: "dict[str, tuple[Step, ...]]" = {"install": INSTALL, "init": INIT, "command": COMMAND}
 
 
 class Channels:
@@ -123,6 +124,8 @@ def _install(entry: Entry, channels: Channels) -> None:
         channels.say("S")
         channels.wait()
     try:
+        if entry.own_pids:
+            _begin_pids(entry, channels)
         pid = _clone_sibling()
     except OSError as problem:
         channels.say("F", "install", len(INSTALL) - 1, problem.errno, "clone")
@@ -140,6 +143,27 @@ def _clone_sibling() -> int:
     By clone(2), for which Docker's filter looks at the flags; it answers ENOSYS to clone3, whose flags it can't see.
     """
     return kernel.clone(kernel.FORK_SIBLING[1])
+
+
+def _begin_pids(entry: Entry, channels: Channels) -> None:
+    """Fork the first process of the command's own pid namespace; it ends with the last of the others, or with us."""
+    gate, held = posix.pipe2(posix.O_CLOEXEC)  # `held` closes when the command executes
+    if _clone_sibling():
+        posix.close(gate)
+        entry.keep.append(held)
+        return
+    posix.close(held)
+    _run("init", entry, channels)
+    channels.close_inner()
+    posix.read(gate, 1)
+    while True:
+        try:
+            posix.kill(-1, 0)
+        except ProcessLookupError:
+            posix._exit(0)
+        except PermissionError:
+            pass  # somebody is there
+        sleep(1)
 
 
 def _command(entry: Entry, channels: Channels) -> None:

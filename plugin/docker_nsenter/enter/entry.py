@@ -30,8 +30,8 @@ class Entry:
     io: Stdio
     tools: "Tools | None" = None
     label = ""
-    bounding = permitted = ambient = filter_count = 0
-    no_new_privs = late_filters = forbids_fork = arrived = dropped = False
+    bounding = permitted = ambient = guard = filter_count = 0
+    no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
     proc_tree = -1
 
     start_again: "Callable[[], object]"  # in a shelter (shelter.py)
@@ -47,6 +47,7 @@ class Entry:
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
         self.kept: list[str] = []  # of the caller's scheduling, which could not be reset
+        self.beyond: list[str] = []  # what the command has that the container's processes have not (guard.py)
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))
@@ -63,6 +64,23 @@ class Entry:
     def pending_label(self, pid: int) -> str:
         """Read the label that execve will apply to a process."""
         return lsm.pending(pid)
+
+    def is_root(self) -> bool:
+        """Tell whether the command will be root in its user namespace."""
+        return (self.credentials.uid if self.credentials else posix.geteuid()) == 0
+
+    def lacks(self, name: str) -> bool:
+        """Tell whether the container's programs have to be parted from what is the host's of a kind."""
+        return self._mixes(name) and self.plan["capabilities"]["base"] != "caller"
+
+    def exposes(self, name: str) -> bool:
+        """Tell whether --privileged gives them that."""
+        return self._mixes(name) and self.plan["capabilities"]["base"] == "caller"
+
+    def _mixes(self, name: str) -> bool:
+        """Tell whether the container's files are joined without its namespace of a kind, where it has one."""
+        elsewhere = name not in self.joined and self.target.namespace(name) != self.own[name]
+        return elsewhere and "mnt" in self.joined
 
     def host_id(self, number: int, map_name: str) -> int:
         """Translate an id of the command's user namespace to the host's, by the target's map."""
@@ -139,8 +157,7 @@ def _resolve_capabilities(entry: Entry) -> None:
         names = ", ".join(capabilities.names(lacking))
         raise Refusal(f"cannot add {names}: this process does not hold it itself")
     entry.bounding = (base | add) & ~drop & ceiling
-    uid = entry.credentials.uid if entry.credentials else posix.geteuid()
-    if uid == 0:
+    if entry.is_root():
         entry.permitted, entry.ambient = entry.bounding, 0
     else:
         entry.ambient = add & ~drop & ceiling

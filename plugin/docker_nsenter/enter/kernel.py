@@ -41,6 +41,8 @@ NUMBER = {
         "ioprio_get": (252, 31),
         "ioprio_set": (251, 30),
         "keyctl": (250, 219),
+        "landlock_create_ruleset": (444, 444),
+        "landlock_restrict_self": (446, 446),
         "mmap": (9, 222),
         "mount": (165, 40),
         "mount_setattr": (442, 442),
@@ -280,6 +282,14 @@ def ioprio_set(which: int, who: int, ioprio: int) -> int:
 
 def keyctl(operation: int, argument: "bytes | int") -> int:
     return _call("keyctl", operation, argument)
+
+
+def landlock_create_ruleset(attr: "bytearray | int", size: int, flags: int) -> int:
+    return _call("landlock_create_ruleset", attr, size, flags)
+
+
+def landlock_restrict_self(ruleset_fd: int, flags: int) -> int:
+    return _call("landlock_restrict_self", ruleset_fd, flags)
 
 
 def mmap(addr: int, length: int, prot: int, flags: int, fd: int) -> int:

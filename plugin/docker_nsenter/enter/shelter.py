@@ -28,7 +28,7 @@ def needed(bounding: int, joined: list[str]) -> bool:
     Who may load kernel modules needs no such way, and who has his own user namespace has none of this on the host.
     """
     opens = bounding & SYS_PTRACE and bounding & (SYS_ADMIN | CHECKPOINT_RESTORE)
-    return bool(opens) and not bounding & SYS_MODULE and "pid" in joined and "user" not in joined
+    return bool(opens) and not bounding & SYS_MODULE and "user" not in joined
 
 
 def confirmed(pid: int) -> bool:

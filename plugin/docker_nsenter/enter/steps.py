@@ -8,14 +8,16 @@ A row's label is its line in -D, and its "cannot …" when it fails.
 
 import posix
 import sys
-from _signal import SIGKILL
+from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
 from . import (
     capabilities,
     capset,
     cgroups,
     command,
+    guard,
     kernel,
+    landlock,
     lsm,
     mounts,
     namespaces,
@@ -46,11 +48,17 @@ def _pin(entry: Entry) -> None:
 
 def _choose_namespaces(entry: Entry) -> None:
     entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"], entry.own)
+    entry.own_pids = entry.lacks("pid")
+    for name, what in (("pid", "processes"), ("net", "network")):
+        if entry.exposes(name):
+            say(f"--privileged: the container's programs get this machine's {what}")
 
 
 def _shelter(entry: Entry) -> None:
     # map_files opens for CAP_CHECKPOINT_RESTORE in the initial user namespace only
-    if entry.hosts_root and entry.home < 0 and shelter.needed(entry.target.status["CapBnd"][0], entry.joined):
+    seen = "pid" in entry.joined or entry.own_pids
+    most = entry.target.status["CapBnd"][0] | entry.plan["capabilities"]["add"] * entry.own_pids
+    if entry.hosts_root and entry.home < 0 and seen and shelter.needed(most, entry.joined):
         entry.start_again()
 
 
@@ -86,6 +94,10 @@ def _count_filters(entry: Entry) -> None:
 
 def _forget(_: Entry) -> None:
     seal.forget()
+
+
+def _guard(entry: Entry) -> None:
+    guard.choose(entry)
 
 
 def _choose_place(entry: Entry) -> None:
@@ -145,6 +157,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
+    ("guard what the container lacks", _guard),  # from whoever has the command's ids and capabilities
     ("choose a place for the tools", _choose_place),
     ("leave the caller's priority and processors", _reset_scheduling),
     ("prepare the environment", _prepare_environment),
@@ -212,8 +225,8 @@ def _still_alive(entry: Entry) -> None:
 
 
 def _own_keyring(entry: Entry) -> None:
-    """Join runc's keyring of the container, or for pid:N a nameless new one."""
-    container = entry.plan["target"]["container"]
+    """Join runc's keyring of the container with its files, else a nameless new one: host programs have other keys."""
+    container = entry.plan["target"]["container"] if "mnt" in entry.joined else ""
     try:
         kernel.keyctl(kernel.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + container.encode() if container else 0)
     except OSError as problem:
@@ -235,6 +248,16 @@ def _mount(entry: Entry) -> None:
 def _attach_tools(entry: Entry) -> None:
     if entry.tools:
         entry.tools.attach()
+
+
+def _part_processes(entry: Entry) -> None:
+    if entry.own_pids:
+        kernel.unshare(kernel.CLONE_NEWPID)
+
+
+def _part_sockets(entry: Entry) -> None:
+    if entry.lacks("net"):
+        landlock.scope_sockets()
 
 
 def _take_stdio(entry: Entry) -> None:
@@ -322,6 +345,8 @@ INSTALL: "tuple[Step, ...]" = (
     ("take a session keyring of its own", _own_keyring),  # the caller's keys stay out of reach (keyrings(7))
     ("mount /proc and /sys", _mount),
     ("attach the tools", _attach_tools),  # in a copy of the container's mount namespace that nobody else has
+    ("part the container's programs from the host's processes", _part_processes),  # where its pid namespace is left out
+    ("part the container's programs from the host's sockets", _part_sockets),  # abstract ones: no file guards them
     ("take over standard input and output", _take_stdio),
     ("change to the working directory", _change_directory),
     ("drop to the container's user and capabilities", _drop),  # bounding first: it needs SETPCAP
@@ -369,5 +394,24 @@ COMMAND: "tuple[Step, ...]" = (
     ("begin a session", _own_session),
     ("take on the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
     ("end with the plugin", _die_together),  # after the last change of ids, which clears it
+    ("install the container's seccomp filter", _install_late),
+)
+
+
+# --- the first process of a pid namespace of the command's own: what is no init would ignore its signals --------------
+
+
+def _own_nothing(entry: Entry) -> None:
+    """Close standard input and output, whose readers wait for their end, and have the kernel collect orphans."""
+    kernel.setsid()
+    for fd in (0, 1, 2):
+        posix.close(fd)
+    signal(SIGCHLD, SIG_IGN)
+
+
+INIT: "tuple[Step, ...]" = (
+    ("join the container's cgroups", _join_cgroups),
+    ("give away all it has", _own_nothing),
+    ("end with the plugin", _die_together),
     ("install the container's seccomp filter", _install_late),
 )

@@ -140,7 +140,7 @@ class Supervisor:
     def _say_done(self) -> None:
         """Name the steps that the children took: with -D, once the kernel has confirmed them."""
         for role, steps in ROLES.items():
-            for label, _ in steps:
+            for label, _ in steps if role != "init" or self.entry.own_pids else ():
                 say(f"{role}: {label}")
         say("read back: the kernel confirms all of it")
 

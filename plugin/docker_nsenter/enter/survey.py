@@ -2,7 +2,7 @@
 
 import posix
 
-from . import capabilities, facts, lsm, namespaces, seccomp
+from . import capabilities, facts, guard, lsm, namespaces, seccomp
 from .entry import Entry, resolve
 from .files import read
 from .refusal import Refusal
@@ -24,13 +24,16 @@ def survey(plan: "Plan") -> "Facts":
     target = plan["target"]
     entry.target = pin(target["pid"], target["container"], target["owner"])
     entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.own)
+    entry.own_pids = entry.lacks("pid")
     resolve(entry)
+    guard.choose(entry)
     pid1 = facts.of_process(entry.target)
     pid1["directory"] = posix.readlink("cwd", dir_fd=entry.target.proc)
     return {
         "pid1": pid1,
         "you": _of_entry(entry),
         "nsenter": _of_raw(entry),
+        "guard": {"capability": capabilities.names(entry.guard)[0], "keeps": entry.beyond} if entry.beyond else None,
         "inherited_limits": facts.shim_limits(entry.target),
         "uid": entry.credentials.uid if entry.credentials else posix.geteuid(),
         "gid": entry.credentials.gid if entry.credentials else posix.getegid(),
@@ -39,6 +42,7 @@ def survey(plan: "Plan") -> "Facts":
                 "pid1": facts.inode(entry.target, name),
                 "yours": facts.number(entry.own[name]),
                 "joined": name in entry.joined,
+                "new": name == "pid" and entry.own_pids,
             }
             for name in facts.of_namespaces(entry.target)
         },

@@ -35,6 +35,9 @@ class Check:
             actual = posix.readlink(f"/proc/{pid}/ns/{name}")
             if actual != wanted:
                 _refuse(f"{name} namespace", actual, wanted)
+        pids = posix.readlink(f"/proc/{pid}/ns/pid")
+        if self.entry.own_pids and pids in (self.entry.own["pid"], self.entry.target.namespace("pid")):
+            _refuse("pid namespace", "shared", "one of its own")
 
     def confirm(self, pid: int) -> None:
         """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
@@ -67,7 +70,7 @@ class Check:
 
 def expected(entry: "Entry") -> dict[str, list[int]]:
     """List the fields of /proc/PID/status as they must be just before execve."""
-    fields = {
+    fields = {  # the guard among the capabilities
         "CapBnd": [entry.bounding],
         "CapPrm": [entry.permitted],
         "CapEff": [entry.permitted],
@@ -90,7 +93,7 @@ def _namespaces(entry: "Entry") -> dict[str, str]:
     return {
         name: entry.target.namespace(name) if name in entry.joined else entry.own[name]
         for name in entry.all_namespaces()
-        if not (name == "mnt" and mounts_differ)
+        if not (name == "mnt" and mounts_differ) and not (name == "pid" and entry.own_pids)
     }
 
 
