@@ -124,7 +124,6 @@ HOSTILE = [
 ]
 
 
-@OPEN
 @pytest.mark.parametrize(("route", "options"), HOSTILE, ids=str)
 def test_the_containers_program_gets_at_no_process_of_the_hosts(
     run: Run, nsenter: Call, program: Path, victims: list[str], options: tuple[str, ...], route: str
@@ -135,7 +134,6 @@ def test_the_containers_program_gets_at_no_process_of_the_hosts(
     assert done.stdout == "RUNS\n"
 
 
-@OPEN
 @pytest.mark.parametrize("route", ["local", "helper"])
 @pytest.mark.parametrize("options", [("--no-net",), ("--mount",), ("--no-net", "-u", "1000")], ids=" ".join)
 def test_the_containers_program_gets_at_no_abstract_socket_of_the_hosts(
@@ -172,7 +170,6 @@ MORE = {
 }
 
 
-@OPEN
 @pytest.mark.parametrize("where", STRONG)
 @pytest.mark.parametrize("more", MORE)
 def test_an_attacker_with_more_capabilities_reaches_nothing(
