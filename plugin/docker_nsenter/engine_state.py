@@ -47,18 +47,33 @@ def find(endpoint: Endpoint, word: str) -> "tuple[Container, str] | None":
 
 def _meant(word: str, states: "list[State]") -> "list[State]":
     """Choose as an engine does: the full ID, else the name, else the ID's beginning; else by the labels."""
-    from .names import spellings
-
     for wanted in (
         lambda state: state["id"] == word,
         lambda state: state["name"] == word,
         lambda state: state["id"].startswith(word),
-        lambda state: word in spellings(state["reply"]["Config"]),
+        lambda state: word in _service_names(state),
     ):
         found = [state for state in states if wanted(state)]
         if found:
             return found
     return []
+
+
+def _service_names(state: "State") -> set[str]:
+    """List the names that compose and swarm gave; not those that its image gave it (names.py)."""
+    from .names import believable, spellings
+
+    reply, store = state["reply"], os.path.dirname(os.path.dirname(state["directory"]))
+    kept = f"{store}/image/{reply.get('Driver')}/imagedb/content/sha256"
+
+    def labels_of(image: str) -> object:
+        """Read an image's own labels; None where they are not kept there."""
+        config = read_json(f"{kept}/{os.path.basename(image.removeprefix('sha256:'))}").get("config")
+        return (config.get("Labels") or {}) if isinstance(config, dict) else None
+
+    return spellings(
+        believable({"Labels": reply["Config"].get("Labels"), "ImageID": reply.get("Image")}, labels_of, {})
+    )
 
 
 def _is_running(state: "State") -> bool:

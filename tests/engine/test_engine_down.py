@@ -29,8 +29,8 @@ def private(engine: Engine) -> Iterator[Private]:
     started.run("shop-db-1", "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=db",
                 "--label", "com.docker.compose.container-number=1")  # fmt: skip
     for name in ("shop-cache-1", "shop-cache-2"):
-        labels = ("com.docker.compose.project=shop", "com.docker.compose.service=cache")
-        started.run(name, "--label", labels[0], "--label", labels[1])
+        labels = {"project": "shop", "service": "cache", "container-number": name[-1]}
+        started.run(name, *(f"--label=com.docker.compose.{key}={value}" for key, value in labels.items()))
     started.run("ended", command=("sh", "-c", "exit 3"))
     started.docker("wait", "ended")
     yield started
