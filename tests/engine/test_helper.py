@@ -259,7 +259,7 @@ def test_a_signal_reaches_the_command(run: Run, docker: Call, engine: Engine) ->
 def test_a_stop_stops_both_sides_and_goes_on(run: Run, docker: Call, engine: Engine) -> None:
     name = run()
     words = ["docker", "nsenter", "--route=helper", name, "sleep", "9753"]
-    client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL, start_new_session=True)
+    client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL, preexec_fn=os.setpgrp)  # noqa: PLW1509 - not an orphaned one
     try:
         wait_until(lambda: any("9753" in line for line in processes(docker, name)), "the command runs", 60)
         plugin = children(client.pid)[0]
@@ -283,6 +283,8 @@ def test_control_z_stops_an_entered_command_that_has_no_shell(run: Run, engine: 
     outer.expect(PROMPT)
     outer.sendline(f"docker nsenter --route=helper -t {run()} sh -c 'echo ready; sleep 2; kill -STOP $$; echo again'")
     outer.expect("ready\r\n")
+    time.sleep(2.5)
+    outer.send("\x1a")
     outer.expect("Stopped")
     outer.expect(PROMPT)
     outer.sendline("fg")

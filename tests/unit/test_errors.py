@@ -97,7 +97,7 @@ def cancelled() -> None:
     ours.setblocking(False)
     dockers.close()
     reader, writer = os.pipe()
-    watcher.socket = ours.fileno()
+    watcher.socket, watcher._wakeup = ours.fileno(), reader
     try:
         list(watcher._words(SimpleNamespace(words=reader), time.monotonic() + 60))  # type: ignore[arg-type]
     finally:

@@ -7,7 +7,7 @@ of everything it traced. It runs on the host, as root, and takes what it reads o
 import _signal
 import posix
 
-from . import kernel, seccomp
+from . import kernel, powerless, seccomp
 from .calls import NAMES
 from .files import read_all
 from .why import Refused, explain, netlink_error, noticed, set_user_id
@@ -37,11 +37,11 @@ class Observer:
         """Take how many filters the command runs under, and the words of the line that was typed."""
         self._filters = filters
         self._again = again
-        self._reader = -1
+        self.reader = -1
 
     def attach(self, pid: int) -> None:
         """Start the watcher on a process that waits for its go; OSError when it can't be traced."""
-        self._reader, writer = posix.pipe2(posix.O_CLOEXEC)
+        self.reader, writer = posix.pipe2(posix.O_CLOEXEC)
         ready, started = posix.pipe2(posix.O_CLOEXEC)
         if not posix.fork():
             try:
@@ -56,7 +56,7 @@ class Observer:
 
     def report(self) -> None:
         """Write what was refused, and the line that lifts the last of it, to standard error."""
-        text = read_all(self._reader, 1 << 20).decode("utf-8", "replace")
+        text = read_all(self.reader, 1 << 20).decode("utf-8", "replace")
         *lines, hint = (
             text.split("\n") if text else ["no system call was refused: the failure is the command's own", ""]
         )
@@ -70,14 +70,11 @@ def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) 
     for number in IGNORED:
         _signal.signal(number, _signal.SIG_IGN)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
-    low, high = sorted((writer, started))
-    kernel.close_range(3, low - 1, 0) if low > 3 else None
-    kernel.close_range(low + 1, high - 1, 0) if high > low + 1 else None
-    kernel.close_range(high + 1, 0xFFFFFFFF, 0)
     kernel.ptrace(kernel.PTRACE_SEIZE, pid, 0, OPTIONS)
     kernel.ptrace(kernel.PTRACE_INTERRUPT, pid, 0, 0)
     _, status = posix.waitpid(pid, WALL)
     watch = _Watch(pid, [seccomp.read_filter(pid, index) for index in range(filters)])  # while it is stopped
+    powerless.watcher((writer, started))
     kernel.ptrace(PTRACE_SYSCALL, pid, 0, 0)
     posix.write(started, b"r")
     posix.close(started)

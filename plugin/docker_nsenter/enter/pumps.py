@@ -14,6 +14,10 @@ from time import monotonic
 
 from . import kernel
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CHUNK = 65536
 BURST = 16  # chunks until signals and other streams are looked after again
 ATOMIC = 4096  # PIPE_BUF: what a pipe that can be written to takes without blocking
@@ -33,6 +37,7 @@ class Pump:
         self.source, self.sink, self.ours = source, sink, ours
         self.active = True
         self.pending = b""  # taken from the source, and not yet by the sink
+        self.notice: Callable[[bytes], None] | None = None  # is shown what is copied
         self.full = False  # the same of a splice
         self.ended = False  # the command has
         self.left = 1 << 62  # bytes to carry
@@ -40,6 +45,10 @@ class Pump:
         self.splicing = all(map(S_ISFIFO, kinds))  # the kernel moves the pages itself
         blocks = posix.get_blocking(sink) and (S_ISFIFO(kinds[1]) or S_ISSOCK(kinds[1]) or posix.isatty(sink))
         self.piece = ATOMIC if blocks else CHUNK
+
+    def files(self) -> set[int]:
+        """List the descriptors that are needed to the end."""
+        return {self.source, self.sink, self.ours}
 
     def waits(self) -> bool:
         """Tell whether the sink has no room for what was taken."""
@@ -68,6 +77,8 @@ class Pump:
                 return data is None and not self.ended
             self.left -= len(data)
             self.pending = data
+            if self.notice:
+                self.notice(data)
             if self.piece == ATOMIC:  # that would block: wait for room first
                 return True
         self.pending = self.pending[posix.write(self.sink, self.pending[: self.piece]) :]
@@ -131,6 +142,10 @@ class Inward(Pump):
             self.reader = fcntl.fcntl(reader, fcntl.F_DUPFD_CLOEXEC, 3)
             fcntl.fcntl(sink, F_SETPIPE_SZ, PAGE)
 
+    def files(self) -> set[int]:
+        """List the descriptors that are needed to the end."""
+        return {*super().files(), self.null, self.reader}
+
     def interest(self) -> tuple[int, int]:
         """Wait until the command has taken what it was shown."""
         return (self.sink, POLLOUT) if self.shown else super().interest()
@@ -167,10 +182,7 @@ class Inward(Pump):
         while not self.file and self.shown and (dropped := self._drop(self.shown)):
             self.shown -= dropped
         self.taken, self.shown = True, 0
-        try:
-            fcntl.fcntl(self.sink, F_SETPIPE_SZ, CHUNK)
-        except PermissionError:  # this user's pipes hold as much as they may (pipe-user-pages-soft)
-            return
+        grow(self.sink)
 
     def _drop(self, count: int) -> int:
         """Take from the caller's pipe, for nobody; never waiting, should another have taken it."""
@@ -197,6 +209,14 @@ class Inward(Pump):
         while monotonic() < until and more.poll(QUIET):
             if not (self._drop(CHUNK) if self.splicing else receive(self.source)):
                 return
+
+
+def grow(pipe: int) -> None:
+    """Have a pipe hold more from now on."""
+    try:
+        fcntl.fcntl(pipe, F_SETPIPE_SZ, CHUNK)
+    except PermissionError:  # this user's pipes hold as much as they may (pipe-user-pages-soft)
+        return
 
 
 def unread(fd: int) -> int:

@@ -9,15 +9,15 @@ import fcntl
 import posix
 import sys
 import termios
-from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, set_wakeup_fd, signal
+from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
 from select import POLLIN, POLLOUT, poll
 
-from . import kernel, stdio, wire
+from . import kernel, powerless, stdio, wire
 from .__main__ import serve
 from .child import exit_status
 from .files import read
 from .frames import Frames, frame
-from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, receive, unread
+from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ class Relay:
         """Start stage 2, carry everything, and end with its status."""
         alive, lifeline = posix.pipe2(posix.O_CLOEXEC)
         wakeup, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (SIGCHLD, SIGUSR1):  # before there is anybody to send one
+            signal(number, lambda *_: None)
         self.pid = posix.fork()
         if not self.pid:
             posix.close(lifeline)
@@ -116,11 +119,11 @@ class Relay:
             self.reader = fcntl.fcntl(self.inner[0], fcntl.F_DUPFD_CLOEXEC, 3)
         for fd in {*self.inner, alive}:
             posix.close(fd)
-        set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal(SIGCHLD, lambda *_: None)
         signal(SIGPIPE, SIG_IGN)
         posix.set_blocking(0, False)
         posix.set_blocking(1, False)
+        files = {wakeup, writer, lifeline, self.input, self.reader, *self.outputs}
+        powerless.carrier(self.pid, files)
         self._act()
         while (status := self._reap()) is None:
             self._carry(wakeup)
@@ -131,7 +134,9 @@ class Relay:
 
     def _become_stage2(self, plan: bytes, alive: int) -> "NoReturn":
         """Be stage 2 with the descriptors made for it, at home in the mount namespace of the engine's machine."""
-        signal(SIGCHLD, SIG_DFL)
+        set_wakeup_fd(-1)
+        for number in (SIGCHLD, SIGUSR1):
+            signal(number, SIG_DFL)
         posix.setsid()
         if self.master >= 0:
             fcntl.ioctl(next(fd for fd in self.inner if posix.isatty(fd)), termios.TIOCSCTTY, 0)
@@ -166,8 +171,8 @@ class Relay:
         if writes and self.input not in self.outputs:
             waiting.register(self.input, POLLOUT)
         ready = dict(waiting.poll())
-        if wakeup in ready:
-            posix.read(wakeup, 4096)
+        if wakeup in ready and SIGUSR1 in posix.read(wakeup, 4096):
+            self._say(b"Z")  # stage 2 stopped the command for ^Z; it goes on itself, to reap
         if 0 in ready:
             self._receive()
         if writes and ready.get(self.input, 0) & ~POLLIN:
@@ -253,7 +258,7 @@ class Relay:
         count = self.written - (0 if self.input == self.master else unread(self.reader))
         if count > self.told:
             if self.careful and self.input not in (-1, self.master):
-                fcntl.fcntl(self.input, F_SETPIPE_SZ, CHUNK)
+                grow(self.input)
             self.careful = False
             self.told = count
             self._say(b"A", count.to_bytes(8, "big"))
@@ -272,14 +277,9 @@ class Relay:
             self.outgoing.clear()
 
     def _reap(self) -> "int | None":
-        """Return stage 2's wait status when it has ended; tell the client when it has stopped."""
-        pid, status = posix.waitpid(self.pid, posix.WNOHANG | posix.WUNTRACED)
-        if not pid:
-            return None
-        if posix.WIFSTOPPED(status):
-            self._say(b"Z")
-            return None
-        return int(status)
+        """Return stage 2's wait status when it has ended."""
+        pid, status = posix.waitpid(self.pid, posix.WNOHANG)
+        return int(status) if pid else None
 
     def _finish(self, status: int) -> "NoReturn":
         """Pass on what stage 2 left in its pipes, then its status; end."""

@@ -5,11 +5,11 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import client, origin, pumps, seccomp, stdio
+from . import client, origin, powerless, pumps, seccomp, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .refusal import Refusal, printable, say
-from .terminal import Terminal
+from .terminal import VINTR, VQUIT, VSUSP, Terminal
 from .verify import Check
 
 TYPE_CHECKING = False
@@ -22,7 +22,10 @@ FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _
 ENDING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
-PATIENCE = 1.0  # seconds that who wants us to end waits for a slow reader of what an ended command wrote
+PATIENCE = 1.0  # seconds that who was told to end has: a command that had been stopped, a slow reader
+KEY = 1.0  # seconds between the key for it and a stop that it explains
+COMPANY = 0.1  # seconds between docker's goodbye and the signal that caused it, which comes to us as well
+GLANCE = 0.3  # seconds between looks at a terminal that is another job's: bash's fg sends no signal to what runs
 NOT_FOUND = 127
 NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
@@ -45,11 +48,16 @@ class Supervisor:
         self.pumps = pumps.begin(entry.io.flows)
         self.pid = 0
         self.status: int | None = None
-        self.deadline = 0.0
+        self.deadline = self.leaving = self.patience = 0.0
         self._released = False  # to execute; only once: who traces the command's process could ask again and again
         self._killed = False
-        self._stopping = False
         self._told = 0  # the signal of who wants us to end
+        self._stopped = self._suspended = False  # the command, by whomever; all of the job, by ^Z
+        self._key = self._asked = float("-inf")  # when ^Z was typed, and when a signal asked the command to end
+        self._early = b""  # signals that came before the command ran
+        self._docker = posix.getppid()
+        for pump in self.pumps:
+            pump.notice = self._typed if pump.source == 0 else None
         self._wakeup, self._writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         _signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*FORWARDED, _signal.SIGCHLD, _signal.SIGWINCH, _signal.SIGTSTP, _signal.SIGCONT):
@@ -61,12 +69,9 @@ class Supervisor:
     def run(self) -> int:
         """Start the command, wait for its end and return its exit status."""
         self._start()
-        self.entry.io.close_inner()
         if self.entry.plan["detach"]:
             return 0
         try:
-            if self.entry.plan["tty"]:
-                self.terminal.raw()
             self._loop()
         finally:
             self.terminal.restore()
@@ -104,6 +109,17 @@ class Supervisor:
                 if pid:
                     _kill(pid)
             raise
+        posix.write(self._writer, self._early) if self._early else None
+        self.entry.io.close_inner()
+        if not self.entry.plan["detach"]:
+            relay = {posix.getppid()} if self.entry.plan["route"] == "helper" else set()
+            powerless.carrier(self.pid, self._files(), relay)
+
+    def _files(self) -> set[int]:
+        """List the descriptors that are needed from now on."""
+        carried = {fd for pump in self.pumps for fd in pump.files()}
+        own = {self.socket, self._wakeup, self._writer, self.entry.io.master}
+        return carried | own | ({self.observer.reader} if self.observer else set())
 
     def _let_fork(self) -> None:
         """Hold off a filter that denies clone while the installer forks: what is born has it in force, unlike before.
@@ -149,10 +165,13 @@ class Supervisor:
         data = b""
         waiting = poll()
         waiting.register(channels.words, POLLIN)
+        waiting.register(self._wakeup, POLLIN)
         if self.socket >= 0:
             waiting.register(self.socket, POLLIN)
         while True:
             ready = [fd for fd, _ in waiting.poll(max(0, int((deadline - monotonic()) * 1000)))]
+            if self._wakeup in ready:
+                self._early += self._cancelled(posix.read(self._wakeup, 4096))
             if self.socket in ready and client.gone(self.socket):
                 raise Refusal("cancelled")
             if monotonic() >= deadline:  # also when somebody in the container makes that process talk without end
@@ -166,6 +185,13 @@ class Supervisor:
             for line in lines:
                 word, _, rest = line.decode("utf-8", "replace").partition(" ")
                 yield word, rest
+
+    def _cancelled(self, numbers: bytes) -> bytes:
+        """Refuse when a signal asks for the end: who stops the command's process must not keep us; keep the others."""
+        for number in numbers:
+            if number in ENDING:
+                raise Refusal("cancelled", status=128 + number)
+        return numbers
 
     def _failure(self, word: str, rest: str) -> Refusal:
         """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
@@ -230,7 +256,7 @@ class Supervisor:
         """Carry bytes and signals until the command ends."""
         self._resize()
         try:
-            while self.status is None or self._flushing():
+            while self.status is None or self._suspended or self._flushing():
                 self._turn()
         finally:
             for pump in self.pumps:
@@ -245,13 +271,10 @@ class Supervisor:
         if self._wakeup in ready:
             self._signals()
         if self.socket in ready and client.gone(self.socket):
-            posix.close(self.socket)
-            self.socket = -1
-            self._end()
-        if self.deadline and monotonic() >= self.deadline and self.status is None:
-            self._force()
-        for pump in self.pumps:
-            if pump.active and pumps.ready(pump, ready) and not _carried(pump.carry, pump):
+            self._left_alone()
+        self._on_time()
+        for pump in self._active():
+            if pumps.ready(pump, ready) and not _carried(pump.carry, pump):
                 self._finish(pump)
 
     def _flushing(self) -> bool:
@@ -266,22 +289,48 @@ class Supervisor:
             self.status, waits = self._told, False
         return waits
 
+    def _active(self) -> "list[pumps.Pump]":
+        """List the pumps that may be carried now: none of a stopped job, nothing from a terminal that is another's."""
+        if self._suspended:
+            return []
+        ours = self.terminal.ours()
+        if ours and self.entry.plan["tty"]:
+            self._take_terminal()
+        return [pump for pump in self.pumps if pump.active and (ours or pump.source != 0)]
+
     def _interests(self) -> dict[int, int]:
         """Say what to wait for."""
         wanted = {self._wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
-        for pump in self.pumps:
-            if pump.active:
-                fd, mask = pump.interest()
-                wanted[fd] = wanted.get(fd, 0) | mask
+        for pump in self._active():
+            fd, mask = pump.interest()
+            wanted[fd] = wanted.get(fd, 0) | mask
         return wanted
 
     def _timeout(self) -> "int | None":
-        return max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None
+        """Say for how many milliseconds to wait at most."""
+        times = [time - monotonic() for time in (self.deadline, self.leaving, self.patience) if time]
+        if not self._suspended and not self.terminal.ours():
+            times.append(GLANCE)
+        return max(0, int(min(times) * 1000) + 1) if times else None
+
+    def _on_time(self) -> None:
+        """Do what was put off, when its time has come."""
+        now = monotonic()
+        if self.leaving and now >= self.leaving:
+            self._end()
+        if self.patience and now >= self.patience:
+            self.patience = 0.0
+            if self._stopped:
+                self._send(_signal.SIGKILL)
+        if self.deadline and now >= self.deadline and self.status is None:
+            self._force()
 
     def _finish(self, pump: pumps.Pump) -> None:
         """Pass the end of a stream on."""
+        if pump.source == 0 and not self.terminal.ours():  # EIO: it became another job's a moment ago
+            return
         pump.close()
         if pump.sink == self.entry.io.master and posix.isatty(0):
             self._end()  # the terminal has hung up
@@ -294,28 +343,18 @@ class Supervisor:
             if number == _signal.SIGWINCH:
                 self._resize()
             elif number == _signal.SIGTSTP:
-                self._stopping = True
-                self._send(_signal.SIGSTOP)
-                if not self._continued():
-                    self._stop_self()
+                self._suspend()
             elif number == _signal.SIGCONT:
-                self._send(_signal.SIGCONT)
+                self._resume()
             elif number in FORWARDED:
                 if number in ENDING:
                     self._tell(number)
                 if number == _signal.SIGHUP and posix.isatty(0) is False and self.entry.plan["tty"]:
                     self._end()
                 self._send(number)
+                if number in ENDING:
+                    self._ask()
         self._reap()
-
-    def _continued(self) -> bool:
-        """Tell whether SIGCONT came while we were about to stop: stopping now would be for ever."""
-        try:
-            numbers = posix.read(self._wakeup, 4096)
-        except BlockingIOError:
-            return False
-        posix.write(self._writer, numbers)  # for the next look
-        return _signal.SIGCONT in numbers
 
     def _send(self, number: int) -> None:
         """Signal the command's process group, which is its own session's; a zombie still keeps the number."""
@@ -331,12 +370,35 @@ class Supervisor:
             self.deadline = monotonic()
         self._told = number
 
+    def _ask(self) -> None:
+        """See that a signal which asks the command to end is heard, though somebody stopped the command."""
+        self._asked = monotonic()
+        if self.leaving:  # docker left because of this signal; another one at once would change the exit status
+            self.leaving = self._asked + PATIENCE
+        if self._stopped:
+            self._send(_signal.SIGCONT)
+            self.patience = self.patience or self._asked + PATIENCE
+
+    def _left_alone(self) -> None:
+        """Docker has hung up: it is dead, or a signal that came to it has yet to come to us or has come already."""
+        posix.close(self.socket)
+        self.socket = -1
+        now = monotonic()
+        asked = now - self._asked < COMPANY
+        if asked or posix.getppid() == self._docker:
+            self.leaving = now + (PATIENCE if asked else COMPANY)
+        else:
+            self._end()
+
     def _end(self) -> None:
         """Ask the command to end: the client is gone. SIGKILL follows after a grace."""
+        self.leaving = 0.0
         self._tell(_signal.SIGHUP)
         if not self.deadline:
             self.terminal.restore()  # first of all: the caller's shell is about to prompt
+            self._suspended = False
             self._send(_signal.SIGHUP if self.entry.plan["tty"] else _signal.SIGTERM)
+            self._ask()
             self._send(_signal.SIGCONT)
             self.deadline = monotonic() + GRACE
 
@@ -352,33 +414,66 @@ class Supervisor:
         """Collect children: the command's end or stop, and orphans that came to us as subreaper."""
         while True:
             try:
-                pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED)
+                pid, status = posix.waitpid(-1, posix.WNOHANG | posix.WUNTRACED | posix.WCONTINUED)
             except ChildProcessError:
                 return
             if not pid:
                 return
             if pid != self.pid:
                 continue
-            if posix.WIFSTOPPED(status):
-                if not self._stopping:  # of its own accord, not because we stopped
-                    self._stop_self()
-                    self._send(_signal.SIGCONT)
-                self._stopping = False
+            if posix.WIFSTOPPED(status) or posix.WIFCONTINUED(status):
+                self._stopped = posix.WIFSTOPPED(status)
+                if self._stopped:
+                    self._stopped_now()
             else:
                 self.status = status
                 self.deadline = monotonic() + PATIENCE if self._told else 0.0
                 return
 
-    def _stop_self(self) -> None:
-        """Stop as the command did, so that the caller's shell sees it; come back when continued."""
+    def _stopped_now(self) -> None:
+        """Stop as the command did if that was the caller's wish; whoever else stops it must not stop us, who reap."""
+        now = monotonic()
+        if now - self._key < KEY:
+            self._suspend(job=True)
+        elif now - self._asked < PATIENCE:
+            self._ask()
+
+    def _typed(self, data: bytes) -> None:
+        """Look at keys on their way to the command: ^Z explains a stop, and a stopped one can't hear ^C."""
+        if self.terminal.key(data, VSUSP):
+            self._key = monotonic()
+            if self._stopped:
+                self._suspend(job=True)
+        elif self._stopped and self.terminal.key(data, VINTR, VQUIT):
+            self._ask()
+
+    def _suspend(self, *, job: bool = False) -> None:
+        """Have the command stopped until SIGCONT, and with `job` what the caller's shell watches; reap on.
+
+        In a helper the relay tells the client, whose job it is. In an orphaned group nobody would continue us.
+        """
+        helper = self.entry.plan["route"] == "helper"
+        if self._suspended or not (helper or self.terminal.has_jobs()):
+            return
+        self._suspended = True
+        self._key = float("-inf")
         self.terminal.restore()
-        foreground = posix.isatty(0) and posix.tcgetpgrp(0) == posix.getpgrp()
-        if foreground:
-            posix.kill(0, _signal.SIGSTOP)  # docker too, which is of our group
+        self._send(_signal.SIGSTOP)
+        if helper:
+            posix.kill(posix.getppid(), _signal.SIGUSR1)
         else:
-            posix.kill(posix.getpid(), _signal.SIGSTOP)
+            self.terminal.stop_job(others=job)
+
+    def _resume(self) -> None:
+        """Go on after a stop."""
+        self._suspended = False
+        self._send(_signal.SIGCONT)
         if self.entry.plan["tty"]:
-            self.terminal.raw()
+            self._take_terminal()
+
+    def _take_terminal(self) -> None:
+        """Have every key pass, now or once the terminal is our job's."""
+        if not self.deadline and self.terminal.raw():
             self._resize()
 
     def _resize(self) -> None:

@@ -13,7 +13,7 @@ from ..asking import Lost
 from ..dial import Stream, write
 from ..enter import kernel, pumps, stdio
 from ..enter.frames import Frames, frame
-from ..enter.supervisor import ENDING, FORWARDED
+from ..enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ..enter.supervisor import PATIENCE as READER_PATIENCE
 from ..enter.terminal import Terminal
 from ..enter.wire import dumps
@@ -87,15 +87,14 @@ class Client:
         self.terminal = Terminal(0)
         self.sinks = {fd: pumps.patient(fd) for fd in self.waiting}
         self.sent = self.read = 0
-        self.deadline = 0.0
+        self.deadline = self.leaving = 0.0
+        self._asked, self._docker = float("-inf"), os.getppid()
         self._prepare_input()
         self._watch_signals()
         write(self.stream.fd, frame(b"I", dumps(self._describe()).encode()))
         write(self.stream.fd, frame(b"P", dumps(plan).encode("ascii")))
         os.set_blocking(self.stream.fd, False)
         try:
-            if plan["tty"] and not plan["detach"]:
-                self.terminal.raw()
             self._act()
             while self.status is None or self._flushing():
                 self._carry()
@@ -144,7 +143,8 @@ class Client:
         if self.wakeup in ready:
             self._signals()
         if self.socket in ready and self._docker_gone():
-            self._tell(signal.SIGHUP)
+            self._left_alone()
+        if self.leaving and monotonic() >= self.leaving:
             self._leave()
         if self.deadline and monotonic() >= self.deadline and self.status is None:
             self.status = 137
@@ -158,7 +158,10 @@ class Client:
         self._flush()
 
     def _wait(self) -> dict[int, int]:
-        """Wait for what can go on."""
+        """Wait for what can go on; a terminal that is another job's is neither read nor set."""
+        ours = self.terminal.ours()
+        if ours and self.plan["tty"] and not self.plan["detach"] and not self.deadline and self.terminal.raw():
+            self._resize()
         wanted = {self.wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
@@ -169,13 +172,15 @@ class Client:
         for fd, data in self.waiting.items():
             if data:
                 wanted[self.sinks[fd]] = POLLOUT
-        if self.pump and self.pump.active and not self.deadline:
+        if self.pump and self.pump.active and not self.deadline and ours:
             fd, mask = self.pump.interest()
             wanted[fd] = wanted.get(fd, 0) | mask
         waiting = poll()
         for fd, mask in wanted.items():
             waiting.register(fd, mask)
-        return dict(waiting.poll(max(0, int((self.deadline - monotonic()) * 1000)) if self.deadline else None))
+        times = [time - monotonic() for time in (self.deadline, self.leaving) if time]
+        times += [] if ours else [GLANCE]
+        return dict(waiting.poll(max(0, int(min(times) * 1000) + 1) if times else None))
 
     def _act(self) -> None:
         """Act on each whole frame of the helper's."""
@@ -271,10 +276,12 @@ class Client:
         for number in os.read(self.wakeup, 4096):
             if number == signal.SIGWINCH:
                 self._resize()
-            else:
+            elif number != signal.SIGTSTP or self.terminal.has_jobs():
                 self._say(b"S", bytes([number]))
                 if number in ENDING:
                     self._tell(number)
+                    self._asked = monotonic()
+                    self.leaving = self.leaving and self._asked + READER_PATIENCE
                 if number == signal.SIGHUP and self.plan["tty"] and not os.isatty(0):
                     self._leave()
 
@@ -286,12 +293,21 @@ class Client:
     def _stop_self(self) -> None:
         """Stop as the command did, so that the caller's shell sees it; come back when continued."""
         self.terminal.restore()
-        foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-        os.kill(0 if foreground else os.getpid(), signal.SIGSTOP)
-        if self.plan["tty"]:
-            self.terminal.raw()
-            self._resize()
+        if self.terminal.has_jobs():
+            foreground = os.isatty(0) and self.terminal.ours()
+            os.kill(0 if foreground else os.getpid(), signal.SIGSTOP)
         self._say(b"S", bytes([signal.SIGCONT]))
+
+    def _left_alone(self) -> None:
+        """Docker has hung up: it is dead, or a signal that came to it has yet to come to us or has come already."""
+        os.close(self.socket)
+        self.socket = -1
+        asked = monotonic() - self._asked < COMPANY
+        if asked or os.getppid() == self._docker:
+            self.leaving = monotonic() + (READER_PATIENCE if asked else COMPANY)
+        else:
+            self._tell(signal.SIGHUP)
+            self._leave()
 
     def _docker_gone(self) -> bool:
         try:
@@ -310,6 +326,7 @@ class Client:
 
     def _leave(self) -> None:
         """End the stream's input: the helper ends the command, at first kindly, and says its status."""
+        self.leaving = 0.0
         if not self.deadline:
             self.terminal.restore()
             self.deadline = monotonic() + PATIENCE

@@ -1,0 +1,197 @@
+"""Give up all power but to signal the command: from then on this process only carries what a container chose to say.
+
+As OpenSSH's privilege separation: no capability but KILL, none to be had again (bounding set, no_new_privs), no file
+but those that are carried, and a seccomp filter that knows the calls of a carrier. It stays uid 0: another uid would
+be one that other processes have, too, and they could signal this one; there is no call left by which root's ownership
+of files counts.
+"""
+
+import posix
+
+from . import capset, kernel
+from .capabilities import NUMBERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Argument = tuple[int, tuple[int, ...]]  # which one, and its values
+
+KILL = 1 << NUMBERS["KILL"]
+WATCH = 1 << NUMBERS["SYS_PTRACE"] | 1 << NUMBERS["DAC_READ_SEARCH"]
+
+# name: (x86-64, arm64); -1 where the machine has none. What Python and its C library call for a carrier's work.
+CARRY = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "poll": (7, -1),
+    "ppoll": (271, 73),
+    "splice": (275, 76),
+    "tee": (276, 77),
+    "pread64": (17, 67),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "lseek": (8, 62),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "newfstatat": (262, 79),  # fstat(3) of glibc 2.33 to 2.38
+    "wait4": (61, 260),
+    "waitid": (247, 95),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigpending": (127, 136),
+    "restart_syscall": (219, 128),
+    "sigaltstack": (131, 132),
+    "brk": (12, 214),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "futex": (202, 98),
+    "sched_yield": (24, 124),
+    "clock_gettime": (228, 113),
+    "clock_nanosleep": (230, 115),
+    "gettimeofday": (96, 169),
+    "nanosleep": (35, 101),
+    "select": (23, -1),  # time.sleep before Python 3.11
+    "pselect6": (270, 72),
+    "getpid": (39, 172),
+    "getppid": (110, 173),
+    "gettid": (186, 178),
+    "getpgrp": (111, -1),
+    "getpgid": (121, 155),
+    "getsid": (124, 156),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getrandom": (318, 278),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+# What the watcher of --why asks /proc, for reading only
+LOOK = {
+    "openat": (257, 56),
+    "open": (2, -1),
+    "stat": (4, -1),
+    "lstat": (6, -1),
+    "readlink": (89, -1),
+    "readlinkat": (267, 78),
+    "access": (21, -1),
+    "faccessat": (269, 48),
+    "statx": (332, 291),
+    "statfs": (137, 43),
+    "getxattr": (191, 8),
+    "getdents64": (217, 61),
+}
+# Calls that some values of an argument are right for
+FCNTL, IOCTL, KILLING, TGKILL, PTRACE = (72, 25), (16, 29), (62, 129), (234, 131), (101, 117)
+MMAP, MPROTECT = (9, 222), (10, 226)
+F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
+FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
+SIZES = kernel.TIOCGWINSZ, kernel.TIOCSWINSZ
+REQUESTS = (kernel.FIONREAD, FIONBIO, kernel.TCGETS, TCGETS2, kernel.TCSETSW, TIOCGPGRP, *SIZES)
+# What only somebody else in our place would call ends us at once; anything that is not named here is EPERM
+DEADLY = {
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, -1),
+    "vfork": (58, -1),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "setns": (308, 268),
+    "unshare": (272, 97),
+    "mount": (165, 40),
+    "move_mount": (429, 429),
+    "open_tree": (428, 428),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "bpf": (321, 280),
+    "io_uring_setup": (425, 425),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "keyctl": (250, 219),
+}
+PROT_EXEC = 4
+LARGE = 0x20000 if kernel.MACHINE == "aarch64" else 0x8000  # O_LARGEFILE, which musl adds
+SEIZED = (7, 17, 24, 0x4201, 0x4208, 0x420E)  # CONT, DETACH, SYSCALL, GETEVENTMSG, LISTEN, GET_SYSCALL_INFO
+ALLOW, REFUSE, END = 0x7FFF0000, 0x00050001, 0x80000000  # SECCOMP_RET_ALLOW, _ERRNO with EPERM, _KILL_PROCESS
+LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
+
+
+def carrier(pid: int, files: "Iterable[int]", also: "Iterable[int]" = ()) -> None:
+    """Keep these descriptors, and the right to signal the process `pid`, its group, our own, and `also` these."""
+    group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
+    _drop(KILL, files, _program({**CARRY}, {KILLING: (0, group)}))
+
+
+def watcher(files: "Iterable[int]") -> None:
+    """Keep these descriptors, and the right to follow the processes that are traced already and to read of them."""
+    reading = (posix.O_CLOEXEC, posix.O_CLOEXEC | LARGE)
+    values: dict[tuple[int, int], Argument] = {PTRACE: (0, SEIZED)}
+    values |= {LOOK["openat"]: (2, reading), LOOK["open"]: (1, reading)}
+    _drop(WATCH, files, _program({**CARRY, **LOOK}, values))
+
+
+def _drop(keep: int, files: "Iterable[int]", program: bytes) -> None:
+    """Close, drop, and install the filter, which is the last call that it does not know."""
+    close_others(files)
+    capset.drop_bounding(0)
+    capset.set_process(keep, keep, 0)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    code = bytearray(program)
+    descriptor = bytearray((len(code) // 8).to_bytes(8, "little") + kernel.address(code).to_bytes(8, "little"))
+    kernel.seccomp(kernel.SECCOMP_SET_MODE_FILTER, 0, descriptor)
+
+
+def close_others(files: "Iterable[int]") -> None:
+    """Close every descriptor but 0, 1, 2 and these."""
+    first = 3
+    for fd in sorted({fd for fd in files if fd >= first}):
+        if fd > first:
+            kernel.close_range(first, fd - 1, 0)
+        first = fd + 1
+    kernel.close_range(first, 0xFFFFFFFF, 0)
+
+
+def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int], Argument]") -> bytes:
+    """Write the filter: the machine, the calls with free arguments, those with chosen ones, the deadly ones."""
+    fixed: dict[tuple[int, int], Argument] = {
+        FCNTL: (1, (F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ)),
+        IOCTL: (1, REQUESTS),
+        TGKILL: (0, (posix.getpid(),)),
+    }
+    chosen = {**fixed, **values}
+    code = [_word(LOAD, 4), _word(EQUAL, kernel.AUDIT_ARCH, 1), _word(RETURN, END), _word(LOAD, 0)]
+    for row in plain.values():
+        if row not in chosen:
+            code += _on(row, [_word(RETURN, ALLOW)])
+    for row, (argument, right) in chosen.items():
+        checks = [word for value in right for word in (_word(EQUAL, value, 0, 1), _word(RETURN, ALLOW))]
+        code += _on(row, [_load(argument), *checks, _word(RETURN, REFUSE)])
+    for row in (MMAP, MPROTECT):
+        code += _on(row, [_load(2), _word(ANY_BIT, PROT_EXEC, 0, 1), _word(RETURN, REFUSE), _word(RETURN, ALLOW)])
+    for row in DEADLY.values():
+        if row not in chosen:
+            code += _on(row, [_word(RETURN, END)])
+    return b"".join([*code, _word(RETURN, REFUSE)])
+
+
+def _on(row: tuple[int, int], then: list[bytes]) -> list[bytes]:
+    """Write what is to be done on one call, which must end in a return."""
+    number = row[kernel.MACHINE == "aarch64"]
+    return [_word(EQUAL, number, 0, len(then)), *then] if number >= 0 else []
+
+
+def _load(argument: int) -> bytes:
+    """Load an argument's lower half: these are ints to the kernel, or wholly below 4 GiB (struct seccomp_data)."""
+    return _word(LOAD, 16 + 8 * argument)
+
+
+def _word(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
+    """Write one instruction (struct sock_filter)."""
+    return code.to_bytes(2, "little") + bytes((yes, no)) + k.to_bytes(4, "little")
