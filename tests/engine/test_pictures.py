@@ -1,4 +1,4 @@
-"""The README's pictures say what the program says."""
+"""The documents' pictures say what the program says."""
 
 import pytest
 
@@ -10,8 +10,9 @@ def test_the_pictures_are_current() -> None:
     assert not current(), "scripts/pictures draws them anew"
 
 
-def test_the_readme_shows_every_picture_and_each_has_text() -> None:
-    readme = (TOP / "README.md").read_text()
+def test_the_documents_show_every_picture_and_each_has_text() -> None:
+    pages = [TOP / "README.md", *(TOP / "docs").glob("*.md")]
+    shown = " ".join(page.read_text() for page in pages)
     for name in PICTURES:
-        assert f"docs/pictures/{name}.svg" in readme
+        assert f"pictures/{name}.svg)" in shown
         assert len(text_of((PLACE / f"{name}.svg").read_text())) > 4
