@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EINTR, ESRCH, EPERM, ENOENT, EINVAL, EACCES, EBUSY, ETIMEDOUT = 4, 3, 1, 2, 22, 13, 16, 110
 ERESTARTSYS, ERESTART_RESTARTBLOCK = 512, 516
-WAIT = 2.0  # seconds for other tracers to let go, and for a thread that can't be stopped to go on
+WAIT = 5.0  # seconds for other tracers to let go, and for a thread that can't be stopped to go on
 LONGEST_STOP = 10  # seconds for all of the copy
 LOOKS = 20  # at a thread that runs, half a millisecond apart, until it is seen in a call
 MOST_DESCENDANTS = 1000
