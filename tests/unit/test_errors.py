@@ -396,9 +396,15 @@ HELD = {
     "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
     "cannot carry the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
     "the container is paused: nothing in it can run": "engine/test_lookup.py::test_a_paused_one_says_so_and_nothing_hangs",
-    "SELinux does not let {} {} {} {}, which this entry needs": "lsm/test_labels.py::test_an_entry_that_selinux_would_cripple_is_refused",
     "the process's seccomp filter lets calls seem to succeed that never happened, and may be its own making": "kernel/test_seccomp.py::",
     "the container's seccomp filter denies clone, and cannot be held off: {}": "kernel/test_seccomp.py::test_a_fork_that_a_filter_forbids_is_made_under_it_or_refused",
+    "SELinux does not let {} start a process of {}, which this entry needs": (
+        "lsm/test_enforcing.py::test_a_domain_that_may_not_start_the_container_s_is_refused"
+    ),
+    "SELinux does not let {} make pipes of its own, which this entry needs": (
+        "kernel/test_stdio.py::test_a_label_that_makes_no_pipes_is_refused"
+    ),
+    "the label of the container's files cannot be read": "kernel/test_stdio.py::test_a_label_that_is_no_mount_option",
     "the container is paused, and its seccomp filter can only be copied while it runs": "kernel/test_frozen.py::",
     "the container has its own user namespace; entering its files without that would give more than it has": (
         "engine/test_userns.py::test_its_files_without_its_user_namespace_are_refused"

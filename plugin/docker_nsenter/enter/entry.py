@@ -30,6 +30,7 @@ class Entry:
     io: Stdio
     tools: "Tools | None" = None
     label = ""
+    files_label = ""  # SELinux's for the container's files, where the command gets a label of its
     bounding = permitted = ambient = guard = filter_count = 0
     no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
     proc_tree = -1
@@ -116,7 +117,9 @@ def resolve(entry: Entry) -> None:
         wanted = target.status["NoNewPrivs"] == [1]
     entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
     entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
-    lsm.permitted(entry.label, tty=plan["tty"])
+    if entry.label:
+        entry.files_label = lsm.label_of_files(target)
+        lsm.permitted(entry.label)
     if plan["limits"]:
         may_raise = entry.hosts_root and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)

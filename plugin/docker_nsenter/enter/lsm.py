@@ -7,6 +7,7 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 import posix
 
 from .files import read, write
+from .mounts import detached
 from .refusal import Refusal
 from .target import Target
 
@@ -16,16 +17,13 @@ EINVAL, ENOENT, EPERM = 22, 2, 1
 
 def active() -> str:
     """Name the security module that labels processes here: apparmor, selinux or ''."""
-    for name, path, word in (
-        ("apparmor", "/sys/module/apparmor/parameters/enabled", b"Y"),
-        ("selinux", "/sys/fs/selinux/enforce", b""),
-    ):
-        try:
-            if read(path).startswith(word):
-                return name
-        except FileNotFoundError:
-            continue
-    return ""
+    try:
+        if read("/sys/module/apparmor/parameters/enabled").startswith(b"Y"):
+            return "apparmor"
+    except FileNotFoundError:
+        pass
+    # Known only where SELinux is on, and seen from a helper, too, whose /sys shows no selinuxfs
+    return "selinux" if b"\tselinuxfs\n" in read("/proc/filesystems") else ""
 
 
 def label_of(proc: "Target | None") -> str:
@@ -49,32 +47,45 @@ def choose(target: Target, apparmor: "str | None", selinux: "str | None") -> str
     return "" if label == label_of(None) else label
 
 
-def permitted(label: str, *, tty: bool) -> None:
-    """Refuse where SELinux's policy would keep the command from starting, or from its input and output.
-
-    Only the domain of the engine may start container_t everywhere, and pipes bear the domain of who made them: the
-    kernel would close them at execve, and what the command says would be lost. A pty is of the container's devpts.
-    """
-    if not label or active() != "selinux" or read(f"{SELINUX}/enforce") == b"0":
-        return
-    own = label_of(None)
-    pipes = () if tty else ((label, own, "fifo_file", "read"), (label, own, "fifo_file", "write"))
-    for source, target, kind, permission in ((own, label, "process", "transition"), *pipes):
-        if not _allows(source, target, kind, permission):
-            raise Refusal(
-                f"SELinux does not let {source} {permission} {kind} {target}, which this entry needs",
-                "docker exec enters by the engine's own domain; --security-opt label=disable keeps yours",
-            )
-
-
-def _allows(source: str, target: str, kind: str, permission: str) -> bool:
-    """Ask the policy as libselinux's security_compute_av(3) does; a class that it does not know is denied nothing."""
+def label_of_files(target: Target) -> str:
+    """Read SELinux's label of the container's files from its root directory; '' with another module."""
+    if active() != "selinux":
+        return ""
+    root = target.root()
     try:
-        index = read(f"{SELINUX}/class/{kind}/index")
-        bit = int(read(f"{SELINUX}/class/{kind}/perms/{permission}"))
-    except FileNotFoundError:
-        return True
-    fd = posix.open(f"{SELINUX}/access", posix.O_RDWR | posix.O_CLOEXEC)
+        label = posix.getxattr(f"/proc/self/fd/{root}", "security.selinux").rstrip(b"\0").decode("ascii", "replace")
+    finally:
+        posix.close(root)
+    if '"' in label or not label.isprintable():  # it becomes a mount option
+        raise Refusal("the label of the container's files cannot be read")
+    return label
+
+
+def permitted(label: str) -> None:
+    """Refuse in one sentence where SELinux's policy would keep the command from starting.
+
+    Only the domains of engines and of administrators (unconfined_t) may start container_t everywhere.
+    """
+    if active() != "selinux":
+        return
+    policy, own = _selinuxfs(), label_of(None)
+    if read(f"{policy}/enforce") != b"0" and not _allows(policy, own, label):
+        raise Refusal(
+            f"SELinux does not let {own} start a process of {label}, which this entry needs",
+            "docker exec enters by the engine's own domain; --security-opt label=disable keeps yours",
+        )
+
+
+def _selinuxfs() -> str:
+    """Find SELinux's file system, or mount one that nobody else sees: no engine has to be let bind it for a helper."""
+    return SELINUX if posix.access(f"{SELINUX}/enforce", posix.F_OK) else f"/proc/self/fd/{detached(b'selinuxfs')}"
+
+
+def _allows(policy: str, source: str, target: str) -> bool:
+    """Ask for a change of domain at execve as libselinux's security_compute_av(3) does."""
+    index = read(f"{policy}/class/process/index")
+    bit = int(read(f"{policy}/class/process/perms/transition"))
+    fd = posix.open(f"{policy}/access", posix.O_RDWR | posix.O_CLOEXEC)
     try:
         posix.write(fd, b"%s %s %s" % (source.encode(), target.encode(), index))
         allowed = int(posix.read(fd, 4096).split()[0], 16)

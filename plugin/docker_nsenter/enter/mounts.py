@@ -61,17 +61,28 @@ def show_sys() -> None:
     kernel.mount(b"sysfs", b"/sys", b"sysfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
-def private_null() -> int:
-    """Open a null device on a file system of its own: the host's inode must not be in the command's hands."""
-    fs = kernel.fsopen(b"tmpfs", 1)
+def detached(name: bytes) -> int:
+    """Mount a file system that only its descriptor leads to (fsopen, Linux 5.2)."""
+    fs = kernel.fsopen(name, 1)
     try:
         kernel.fsconfig(fs, kernel.FSCONFIG_CMD_CREATE)
-        mount = kernel.fsmount(fs, 1, 0)
+        return kernel.fsmount(fs, 1, 0)
     finally:
         posix.close(fs)
+
+
+def private_null(label: str) -> int:
+    """Open a null device on a file system of its own: the host's inode must not be in the command's hands.
+
+    Under SELinux it gets the label of the container's files, or '' leaves the one that it has.
+    """
+    mount = detached(b"tmpfs")
     try:
         posix.mknod("null", 0o020666, 0x103, dir_fd=mount)
         posix.chmod("null", 0o666, dir_fd=mount)
-        return posix.open("null", posix.O_RDWR | posix.O_CLOEXEC, dir_fd=mount)
+        null = posix.open("null", posix.O_RDWR | posix.O_CLOEXEC, dir_fd=mount)
     finally:
         posix.close(mount)
+    if label:
+        posix.setxattr(null, "security.selinux", label.encode())
+    return null

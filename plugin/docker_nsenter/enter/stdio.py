@@ -9,7 +9,7 @@ import fcntl
 import posix
 from _stat import S_ISCHR, S_ISFIFO
 
-from . import kernel
+from . import kernel, labelled_pipes
 from .mounts import private_null
 from .refusal import Refusal
 
@@ -26,6 +26,16 @@ class Stdio:
         self.flows: list[tuple[str, int, int, int]] = []  # for pumps.begin
         self.master = -1
         self.slave = -1
+        self.pipes: list[tuple[int, int]] = []  # those that another process has made
+
+    def take_pipes(self, labels: "tuple[str, str]", uid: int) -> None:
+        """Have the pipes made under SELinux's label of the command, if there is one; what is left over ends with us."""
+        if labels[1]:
+            self.pipes = labelled_pipes.make(*labels, uid)
+
+    def pipe(self) -> tuple[int, int]:
+        """Return a new pipe, (reader, writer)."""
+        return self.pipes.pop() if self.pipes else posix.pipe2(posix.O_CLOEXEC)
 
     def close_inner(self) -> None:
         """Close the command's ends in the supervisor, so that end-of-file can be seen."""
@@ -46,15 +56,17 @@ def fill_standard() -> None:
             posix.open("/dev/null", posix.O_RDWR)
 
 
-def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_root: bool) -> Stdio:
-    """Open what the command gets.
+def prepare(
+    *, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_root: bool, labels: "tuple[str, str]", uid: int
+) -> Stdio:
+    """Open what the command gets; `uid` is its user as the host counts.
 
-    Who is root of a user namespace only (not `hosts_root`) may mount no null device, nor can the command change the
-    inode of the host's.
+    `labels` are SELinux's for the command and for the container's files, '' where there is none. Who is root of a user
+    namespace only (not `hosts_root`) may mount no null device, nor can the command change the inode of the host's.
     """
     io = Stdio()
     if detach and not tty:
-        null = private_null() if hosts_root else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        null = private_null(labels[1]) if hosts_root else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         io.inner = [null, null, null]
         return io
     if tty:
@@ -70,33 +82,35 @@ def prepare(*, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_roo
             io.flows.append(("inward", 0, io.master, -1))
         io.flows.append(("outward", io.master, 1, -1))
         if not posix.isatty(2):
+            io.take_pipes(labels, uid)
             io.inner[2] = _outward(io, 2)
         return io
-    io.inner[0] = _inward(io) if stdin else _end_of_file()
+    io.take_pipes(labels, uid)
+    io.inner[0] = _inward(io) if stdin else _end_of_file(io)
     io.inner[1] = _outward(io, 1)
     same = posix.fstat(1)[:3] == posix.fstat(2)[:3]
     io.inner[2] = io.inner[1] if same else _outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
     return io
 
 
-def _end_of_file() -> int:
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)
+def _end_of_file(io: Stdio) -> int:
+    reader, writer = io.pipe()
     posix.close(writer)
-    return int(reader)
+    return reader
 
 
 def _inward(io: Stdio) -> int:
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)
+    reader, writer = io.pipe()
     posix.set_blocking(writer, False)
     io.flows.append(("inward", 0, writer, reader))
-    return int(reader)
+    return reader
 
 
 def _outward(io: Stdio, fd: int) -> int:
-    reader, writer = posix.pipe2(posix.O_CLOEXEC)
+    reader, writer = io.pipe()
     posix.set_blocking(reader, False)
     io.flows.append(("outward", reader, fd, reader))
-    return int(writer)
+    return writer
 
 
 def window_size() -> bytes:
@@ -142,7 +156,8 @@ def open_pty(root: int) -> tuple[int, int]:
 def give_to(io: Stdio, uid: int) -> None:
     """Make the command's user (as the host counts) the owner, so that it can reopen /dev/stdout."""
     for fd in set(io.inner):
-        if fd == io.slave or S_ISFIFO(posix.fstat(fd).st_mode):
+        found = posix.fstat(fd)
+        if found.st_uid != uid and (fd == io.slave or S_ISFIFO(found.st_mode)):
             posix.fchown(fd, uid, -1)
 
 

@@ -110,7 +110,7 @@ def _choose_place(entry: Entry) -> None:
 
     root = entry.target.root()
     try:
-        entry.tools = Tools(planned, root, entry.home)
+        entry.tools = Tools(planned, root, entry.home, entry.files_label)
     finally:
         posix.close(root)
 
@@ -133,6 +133,7 @@ def _prepare_environment(entry: Entry) -> None:
 
 def _prepare_stdio(entry: Entry) -> None:
     plan = entry.plan
+    uid = entry.host_id(entry.credentials.uid, "uid_map") if entry.credentials else posix.geteuid()
     root = (
         entry.target.root() if "mnt" in plan["namespaces"] else posix.open(entry.files, posix.O_PATH | posix.O_CLOEXEC)
     )
@@ -143,11 +144,13 @@ def _prepare_stdio(entry: Entry) -> None:
             detach=plan["detach"],
             devpts_root=root,
             hosts_root=entry.hosts_root,
+            labels=(entry.label, entry.files_label),
+            uid=uid,
         )
     finally:
         posix.close(root)
     if entry.credentials:
-        stdio.give_to(entry.io, entry.host_id(entry.credentials.uid, "uid_map"))
+        stdio.give_to(entry.io, uid)
 
 
 PREPARE: "tuple[Step, ...]" = (

@@ -121,8 +121,12 @@ OVERLAY_FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
 class Tools:
     """Hold where the tools will be and, once it is built, the detached tree."""
 
-    def __init__(self, planned: "PlannedTools", root: int, home: int) -> None:
-        """Choose the place below the container's root directory; `home` is the host's mount namespace, -1 for ours."""
+    def __init__(self, planned: "PlannedTools", root: int, home: int, label: str = "") -> None:
+        """Choose the place below the container's root directory; `home` is the host's mount namespace, -1 for ours.
+
+        `label` is what SELinux labels the container's files with, or '': the command may execute nothing else.
+        """
+        self.context = b',context="%s"' % label.encode() if label else b""
         self.planned = planned
         self.home = home
         built = planned["kind"] != "file"
@@ -141,7 +145,7 @@ class Tools:
         kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
         layers = [_open_source(path) for path in self.planned["layers"]]
         host = posix.open("/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        kernel.mount(b"tools", DESK, b"tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, b"mode=755")
+        kernel.mount(b"tools", DESK, b"tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, b"mode=755" + self.context)
         umask = posix.umask(0o022)
         posix.mkdir(DESK + b"/.none")
         if self.planned["kind"] == "file":
@@ -149,9 +153,9 @@ class Tools:
         else:
             posix.mkdir(DESK + b"/.tree")
             if self.planned["kind"] == "host":
-                _show_host()
+                _show_host(self.context)
             else:
-                _overlay(layers, b"")
+                _overlay(layers, b"", self.context)
             folders = self._make_programs(host)
         posix.umask(umask)
         kernel.mount(b"none", DESK, b"", kernel.MS_REMOUNT | kernel.MS_BIND | OVERLAY_FLAGS)
@@ -281,7 +285,7 @@ def _open_source(path: str) -> int:
         raise Refusal(f"the tools at {path} cannot be opened: {problem.strerror}") from problem
 
 
-def _overlay(layers: list[int], where: bytes) -> None:
+def _overlay(layers: list[int], where: bytes, context: bytes) -> None:
     """Show directories, the first uppermost, read-only in the tree.
 
     Without an upper layer the kernel wants two lower ones: an empty one is added. Names by descriptor keep the host's
@@ -289,8 +293,9 @@ def _overlay(layers: list[int], where: bytes) -> None:
     """
     none = posix.open(DESK + b"/.none", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     names = ":".join(f"/proc/self/fd/{fd}" for fd in [*layers, none])
+    options = f"lowerdir={names}".encode() + context
     try:
-        kernel.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, f"lowerdir={names}".encode())
+        kernel.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, options)
     except OSError as problem:
         reason = "this kernel has no overlayfs" if problem.errno == 19 else problem.strerror  # ENODEV
         raise Refusal(f"the tools cannot be shown: mount: {reason}") from problem
@@ -298,7 +303,7 @@ def _overlay(layers: list[int], where: bytes) -> None:
         posix.close(none)
 
 
-def _show_host() -> None:
+def _show_host(context: bytes) -> None:
     """Show of the host what HOST lists; its links (/bin to usr/bin) stay links."""
     for name in HOST:
         path, target = f"/{name}", DESK + b"/.tree/" + name.encode()
@@ -312,7 +317,7 @@ def _show_host() -> None:
         elif S_ISDIR(mode):
             posix.mkdir(target)
             fd = _open_source(path)
-            _overlay([fd], name.encode())
+            _overlay([fd], name.encode(), context)
             posix.close(fd)
 
 

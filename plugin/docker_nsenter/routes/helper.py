@@ -193,8 +193,6 @@ class Helper:
     ) -> "dict[str, Any]":
         """Write the container's settings: what the entry needs, and nothing to write to, listen on or stay in."""
         shared = [images.bind("/sys/fs/cgroup", "/sys/fs/cgroup", writable=True)]
-        if self.planned.container.selinux:
-            shared.append(images.bind("/sys/fs/selinux", "/sys/fs/selinux"))
         host = {
             "AutoRemove": True,
             "CapAdd": held,
