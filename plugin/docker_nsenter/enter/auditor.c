@@ -31,6 +31,13 @@ EXPORTED unsigned la_version(unsigned version) {
     return version;
 }
 
+/* gcc asks for it where it fills an array, on arm64; a program without libc has nobody else's. */
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ size) {
+    for (__SIZE_TYPE__ at = 0; at < size; at++)
+        ((char *)to)[at] = ((const char *)from)[at];
+    return to;
+}
+
 /* Write a text at a position of the path; return where it ends, or 0 when it does not fit. */
 static word put(word at, const char *text) {
     do
