@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from docker_nsenter import cli, docker_cli, engine, names, stage1  # noqa: E402
-from docker_nsenter.engine import Container  # noqa: E402
+from docker_nsenter import cli, docker_cli, names, stage1
+from docker_nsenter.engine import containers  # noqa: E402
+from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
 from docker_nsenter.enter.accept import FIELDS, accept  # noqa: E402
 from docker_nsenter.enter.refusal import Refusal, printable  # noqa: E402
@@ -92,7 +93,7 @@ def own_options(line: list[str]) -> None:
         request = stage1.read_request(line)
         if request is not None and not request.listing:
             if request.container.startswith("pid:"):
-                assert engine.process(request.container).pid > 0
+                assert containers.process(request.container).pid > 0
             made = make_plan(request, container(), environ=ENVIRON, stdin_tty=False, stdout_tty=False)
             assert accept(wire.loads(wire.dumps(made))) == made
     except (Problem, cli.HelpWanted) as problem:
@@ -168,7 +169,7 @@ REQUEST = cli.request_of(["web", "true"])
 def engines_reply(reply: bytes) -> None:
     """Read a reply; what is taken for a container makes a Plan that is accepted, or an error."""
     try:
-        _, body = engine._parse_reply(reply, ENDPOINT)
+        _, body = containers._parse_reply(reply, ENDPOINT)
         try:
             value = wire.loads(body)
         except ValueError:
@@ -177,8 +178,8 @@ def engines_reply(reply: bytes) -> None:
             names.choose("web", value, lambda _: {})
         except Problem as problem:
             sound(problem.sentence, problem.status)
-        found = engine.read_container(value)
-        engine.refuse_unless_running(found, value, paused_ok=False)
+        found = containers.read_container(value)
+        containers.refuse_unless_running(found, value, paused_ok=False)
         made = make_plan(REQUEST, found, environ=ENVIRON, stdin_tty=False, stdout_tty=False)
         assert accept(wire.loads(wire.dumps(made))) == made
     except Problem as problem:
@@ -238,7 +239,7 @@ def proc_file(value: tuple[bytes, bytes]) -> None:
         except ValueError:
             continue
     with suppress(ValueError):
-        engine._inside(1000, text)
+        containers._inside(1000, text)
     target: Any = Environ(text)
     found = command.environment({"base": "target", "set": []}, target, None)
     assert all(key and b"=" not in key and b"\0" not in key + item for key, item in found.items())

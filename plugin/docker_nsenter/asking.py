@@ -1,6 +1,6 @@
 """Have the engine make things: by hand over a unix socket, for the SDK takes 100 ms to import; else by the SDK."""
 
-from . import engine
+from .engine import containers
 from .enter.wire import loads
 from .errors import Problem
 
@@ -50,7 +50,7 @@ def parsed(endpoint: "Endpoint", reply: bytes) -> "dict[str, Any]":
     """Read an answer that is to be a JSON object."""
     found = _json(reply)
     if not isinstance(found, dict):
-        raise engine.odd(endpoint)
+        raise containers.odd(endpoint)
     return found
 
 
@@ -77,12 +77,12 @@ def ask(
     meanwhile: "Callable[[], object]" = bool,
 ) -> tuple[int, bytes]:
     """Make one request; return the HTTP status and the answer. `meanwhile` is called while the engine is at work."""
-    if not engine.is_local(endpoint):
+    if not containers.is_local(endpoint):
         meanwhile()
         return _ask_sdk(endpoint, method, path, body, kind)
-    head = engine.request(endpoint, path, "HTTP/1.0").removeprefix(b"GET").removesuffix(b"\r\n")
+    head = containers.request(endpoint, path, "HTTP/1.0").removeprefix(b"GET").removesuffix(b"\r\n")
     fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return engine.exchange(endpoint, method.encode() + head + fields.encode() + body, ANSWER, meanwhile)
+    return containers.exchange(endpoint, method.encode() + head + fields.encode() + body, ANSWER, meanwhile)
 
 
 def _ask_sdk(endpoint: "Endpoint", method: str, path: str, body: bytes, kind: str) -> tuple[int, bytes]:

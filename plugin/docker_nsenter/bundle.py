@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 STAGES = {
     "enter": ("routes.ahead",),
     "watch": ("enter.supervisor",),
-    "plan": ("stage1", "docker_cli", "engine", "request", "plan", "routes.local", "enter.belonging", "enter.files"),
+    "plan": (
+        "stage1",
+        "docker_cli",
+        "engine.containers",
+        "request",
+        "plan",
+        "routes.local",
+        "enter.belonging",
+        "enter.files",
+    ),
 }
 EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier one
 

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .engine import Container
+    from .engine.containers import Container
 
     Candidates = Iterator[tuple[str, str]]
 
@@ -132,7 +132,7 @@ def placeholders() -> dict[str, str]:
 
 def limit() -> float:
     """Tell how many seconds there are: fewer than for an entry, unless the user has said how many."""
-    from .engine import timeout
+    from .engine.containers import timeout
 
     return timeout() if os.environ.get("DOCKER_NSENTER_TIMEOUT") else LIMIT
 
@@ -250,14 +250,14 @@ def clean(text: str) -> str:
 
 def fetch(path: str, options: Globals) -> bytes:
     """Ask the engine; Problem or OSError when it does not say 200."""
-    from . import engine
+    from .engine import containers
 
     place = endpoint(options, os.environ)
-    if not engine.is_local(place):
+    if not containers.is_local(place):
         from .stage1 import add_packages
 
         add_packages()
-    status, body = engine.fetch(place, path)
+    status, body = containers.fetch(place, path)
     if status != 200:
         raise Problem(f"HTTP status {status}")
     return body
@@ -345,7 +345,7 @@ def users(value: str, options: Globals) -> "Candidates":
 
 def file_of(container: str, path: str, options: Globals) -> bytes:
     """Read a small regular file of a container's through the engine, which sends it as a tar archive; b'' for none."""
-    from .engine import quote
+    from .engine.containers import quote
 
     try:
         archive = fetch(f"/containers/{quote(container)}/archive?path={quote(path)}", options)
@@ -358,13 +358,13 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
 
 def programs(container: str, options: Globals) -> "Candidates":
     """Yield the programs on the container's PATH where root may look; for others the shells that it lists."""
-    from . import engine
+    from .engine import containers
 
     place = endpoint(options, os.environ)
     if container.startswith("pid:"):
-        found = engine.process(container)
-    elif engine.is_local(place):
-        found = engine.find(place, container, paused_ok=True)
+        found = containers.process(container)
+    elif containers.is_local(place):
+        found = containers.find(place, container, paused_ok=True)
     else:
         return
     if posix.geteuid() == 0:

@@ -4,7 +4,7 @@ from .enter.capabilities import ALL, NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .engine import Container
+    from .engine.containers import Container
 
 # moby/oci/caps/defaults.go, unchanged since Docker 1.2 but for the order
 NAMES = (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .engine import Container
+    from .engine.containers import Container
     from .enter.accept import Plan
 
     Facts = dict[str, Any]

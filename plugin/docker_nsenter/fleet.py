@@ -1,7 +1,7 @@
 """Ask the engine about all its running containers: one connection, and the questions sent ahead of the answers."""
 
-from . import engine
 from .docker_cli import Endpoint
+from .engine import containers
 from .enter.wire import loads
 
 TYPE_CHECKING = False
@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 AHEAD = 64  # questions on their way at once: 10 kB, which the connection holds while nobody reads
 
 
-def running(endpoint: Endpoint) -> "list[engine.Container]":
+def running(endpoint: Endpoint) -> "list[containers.Container]":
     """List the running containers by name; one that ends meanwhile is left out. Paused ones run, too."""
-    status, listed = engine.ask(endpoint, "/containers/json")
+    status, listed = containers.ask(endpoint, "/containers/json")
     if status != 200 or not isinstance(listed, list):
-        raise engine.odd(endpoint)
-    paths = [f"/containers/{engine.quote(str(row.get('Id', '')))}/json" for row in listed if isinstance(row, dict)]
-    answers = _ask_all(endpoint, paths) if engine.is_local(endpoint) else (engine.ask(endpoint, path) for path in paths)
-    found = [engine.read_container(reply) for status, reply in answers if status == 200]
-    owner = engine.owner(endpoint)
+        raise containers.odd(endpoint)
+    paths = [f"/containers/{containers.quote(str(row.get('Id', '')))}/json" for row in listed if isinstance(row, dict)]
+    answers = (
+        _ask_all(endpoint, paths)
+        if containers.is_local(endpoint)
+        else (containers.ask(endpoint, path) for path in paths)
+    )
+    found = [containers.read_container(reply) for status, reply in answers if status == 200]
+    owner = containers.owner(endpoint)
     for each in found:
         each.owner = owner
     return sorted((each for each in found if each.pid > 0), key=lambda each: each.name)
@@ -41,8 +45,8 @@ def _ask_all(endpoint: Endpoint, paths: list[str]) -> "Iterator[tuple[int, Any]]
             yield status, loads(body) if status == 200 else None
     except (OSError, ValueError) as problem:
         if isinstance(problem, OSError):
-            raise engine.unreachable(endpoint, problem) from problem
-        raise engine.odd(endpoint) from problem
+            raise containers.unreachable(endpoint, problem) from problem
+        raise containers.odd(endpoint) from problem
     finally:
         connection.close()
 
@@ -56,13 +60,13 @@ class _Connection:
         self.endpoint = endpoint
         self.rest = b""
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        self.socket.settimeout(engine.timeout())
+        self.socket.settimeout(containers.timeout())
         self.socket.connect(endpoint.host.removeprefix("unix://"))
         self.close = self.socket.close
 
     def send(self, path: str) -> None:
         """Ask one question."""
-        self.socket.sendall(engine.request(self.endpoint, path, "HTTP/1.1"))
+        self.socket.sendall(containers.request(self.endpoint, path, "HTTP/1.1"))
 
     def receive(self) -> tuple[int, bytes]:
         """Read one answer: its status and its body, by Content-Length or in chunks (RFC 9112)."""
@@ -75,7 +79,7 @@ class _Connection:
         while size := int(self._until(b"\r\n").partition(b";")[0], 16):
             body += self._exactly(size)
             self._exactly(2)
-            if len(body) > engine.LARGEST_REPLY:
+            if len(body) > containers.LARGEST_REPLY:
                 raise ValueError("too much")
         self._until(b"\r\n")
         return status, body
@@ -94,6 +98,6 @@ class _Connection:
 
     def _more(self) -> None:
         chunk = self.socket.recv(65536)
-        if not chunk or len(self.rest) > engine.LARGEST_REPLY:
+        if not chunk or len(self.rest) > containers.LARGEST_REPLY:
             raise ValueError("the answer ends early")
         self.rest += chunk

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from .engine import Container
+    from .engine.containers import Container
 
     Row = dict[str, Any]
 

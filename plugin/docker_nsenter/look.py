@@ -3,7 +3,8 @@
 import os
 import sys
 
-from . import docker_cli, engine, overview, stage1
+from . import docker_cli, overview, stage1
+from .engine import containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
     from . import fleet, listing
 
     if request.container.startswith("pid:"):
-        return _show(request, listing.card(engine.process(request.container), [], local=True), "card")
+        return _show(request, listing.card(containers.process(request.container), [], local=True), "card")
     endpoint = docker_cli.endpoint(options, os.environ)
-    local = engine.is_local(endpoint)
+    local = containers.is_local(endpoint)
     if not local:
         stage1.add_packages()  # the docker SDK
     if not request.container:
         return _show(request, listing.listing(fleet.running(endpoint), local=local), "listing")
-    container = engine.find(endpoint, request.container, paused_ok=True)
+    container = containers.find(endpoint, request.container, paused_ok=True)
     return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
 
 

@@ -1,6 +1,6 @@
 """Decide what will happen: a Request and what docker knows of the container become a Plan. Pure, but for --env-file."""
 
-from .engine import Container
+from .engine.containers import Container
 from .enter.capabilities import ALL, NUMBERS
 from .errors import Problem
 from .request import KERNEL_NAMES, Request

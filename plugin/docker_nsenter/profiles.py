@@ -9,7 +9,7 @@ from .request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .engine import Container
+    from .engine.containers import Container
 
 NOBODY = "65534:65534"
 UNCONFINED = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "no-new-privileges=false")

@@ -16,7 +16,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from . import dial
 from .asking import meaning
 from .docker_cli import Endpoint
-from .engine import timeout
+from .engine.containers import timeout
 from .errors import Problem
 
 TYPE_CHECKING = False

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import NoReturn
 
-    from . import docker_cli, engine
+    from . import docker_cli
+    from .engine import containers
     from .enter.accept import Plan
     from .request import Request
 
@@ -266,26 +267,27 @@ def callers_environment() -> dict[str, str]:
 
 def look_up(
     request: "Request", options: "docker_cli.Globals", environ: dict[str, str], *, here: bool = False
-) -> "tuple[engine.Container, docker_cli.Endpoint | None]":
+) -> "tuple[containers.Container, docker_cli.Endpoint | None]":
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
-    from . import docker_cli, engine
+    from . import docker_cli
+    from .engine import containers
 
     word = request.container
     if word.startswith("pid:"):
-        return engine.process(word), None
+        return containers.process(word), None
     endpoint = docker_cli.endpoint(options, environ)
-    if not engine.is_local(endpoint):
+    if not containers.is_local(endpoint):
         if here and request.route != "local":
             raise Elsewhere
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
     inside = {"mnt", "pid"} & set(request.namespaces)
     try:
-        return engine.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
-    except engine.Silent as silent:
+        return containers.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
+    except containers.Silent as silent:
         return without_engine(endpoint, word, silent), None
 
 
-def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "engine.Silent") -> "engine.Container":
+def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "containers.Silent") -> "containers.Container":
     """Find the container in the state of an engine that does not answer, which root may read; say so."""
     if posix.geteuid() != 0:
         raise silent

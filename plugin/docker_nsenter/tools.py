@@ -7,7 +7,8 @@ it is unpacked once into CACHE, which only root can read. No container is made, 
 import os
 import sys
 
-from . import docker_cli, engine
+from . import docker_cli
+from .engine import containers
 from .errors import Problem
 from .stage1 import add_packages
 
@@ -31,7 +32,7 @@ def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bo
     if word == "host":
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
-        if not local and not engine.is_local(docker_cli.endpoint(options, os.environ)):
+        if not local and not containers.is_local(docker_cli.endpoint(options, os.environ)):
             raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
         try:
             return _place(os.path.realpath(word))
@@ -107,7 +108,7 @@ def _image(name: str, options: "docker_cli.Globals", *, local: bool, only_look: 
 
 
 def _inspect(endpoint: "docker_cli.Endpoint", name: str) -> "dict[str, Any] | None":
-    status, reply = engine.ask(endpoint, f"/images/{engine.quote(name)}/json")
+    status, reply = containers.ask(endpoint, f"/images/{containers.quote(name)}/json")
     if status == 404:
         return None
     if status != 200 or not isinstance(reply, dict):

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, dial, docker_cli, engine, install, names, plan, stage1, tools
+from docker_nsenter import cli, dial, docker_cli, install, names, plan, stage1, tools
+from docker_nsenter.engine import containers
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
@@ -42,7 +43,7 @@ def request(*words: str) -> Request:
 
 def planned(*words: str, **facts: Any) -> object:
     """Plan a line for a container."""
-    found = engine.Container()
+    found = containers.Container()
     found.id, found.name, found.pid = "a" * 64, "web", 7
     found.__dict__.update(facts)
     return plan.make_plan(request(*words), found, environ={}, stdin_tty=False, stdout_tty=False)
@@ -50,14 +51,14 @@ def planned(*words: str, **facts: Any) -> object:
 
 def state(runtime: str = "", **words: object) -> None:
     """Judge a container in a state."""
-    found = engine.Container()
+    found = containers.Container()
     found.name, found.pid, found.status, found.runtime = (
         "web",
         int(str(words.get("Pid", 0))),
         str(words["Status"]),
         runtime,
     )
-    engine.refuse_unless_running(found, {"State": words}, paused_ok=False)
+    containers.refuse_unless_running(found, {"State": words}, paused_ok=False)
 
 
 def endpoint(host: str = "unix:///x.sock") -> docker_cli.Endpoint:
@@ -171,40 +172,40 @@ RAISED: list[Row] = [
         lambda: docker_cli.normal_host("foo://x"),
     ),
     ('context "b" does not exist', "docker context ls", lambda: reached("-c", "b")),
-    ("the name of the container is empty", "", lambda: engine.quote("")),
+    ("the name of the container is empty", "", lambda: containers.quote("")),
     ("the name of the container is empty", "run 'docker nsenter --help' for more information", lambda: request("")),
     ("no container is named", "run 'docker nsenter --help' for more information", request),
     ("no container is named: web is the value of -u", "docker ps", lambda: request("-u", "web")),
     (
         "pid:web names no process: behind pid: stands its number",
         "docker nsenter web",
-        lambda: engine.process("pid:web"),
+        lambda: containers.process("pid:web"),
     ),
-    ("there is no process 4194303", "", lambda: engine.process("pid:4194303")),
+    ("there is no process 4194303", "", lambda: containers.process("pid:4194303")),
     (
         "the engine's answer is not what a docker engine says of a container",
         "",
-        lambda: engine.read_container({"Id": "x"}),
+        lambda: containers.read_container({"Id": "x"}),
     ),
     (
         "what listens on unix:///x.sock does not answer as a docker engine does",
         "",
-        lambda: raised(engine.odd(endpoint())),
+        lambda: raised(containers.odd(endpoint())),
     ),
     (
         "cannot connect to the docker engine at unix:///x.sock: is it running?",
         "docker nsenter pid:N enters a process without the engine",
-        lambda: raised(engine.unreachable(endpoint(), FileNotFoundError(2, "x"))),
+        lambda: raised(containers.unreachable(endpoint(), FileNotFoundError(2, "x"))),
     ),
     (
         "cannot talk to the docker engine at unix:///x.sock: Input/output error",
         "",
-        lambda: raised(engine.unreachable(endpoint(), OSError(5, "Input/output error"))),
+        lambda: raised(containers.unreachable(endpoint(), OSError(5, "Input/output error"))),
     ),
     (
         "permission denied on the engine's socket /x.sock",
         "sudo docker nsenter -it web",
-        lambda: raised(engine.unreachable(endpoint(), PermissionError(13, "x"))),
+        lambda: raised(containers.unreachable(endpoint(), PermissionError(13, "x"))),
     ),
     (
         "container web is restarting (its last exit status was 3)",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from docker_nsenter import cli, defaults, fleet
 from docker_nsenter.describe import show_listing
-from docker_nsenter.engine import Container
+from docker_nsenter.engine.containers import Container
 from docker_nsenter.enter.capabilities import names
 from docker_nsenter.errors import Problem
 from docker_nsenter.listing import listing, relate

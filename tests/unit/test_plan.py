@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from docker_nsenter import cli
-from docker_nsenter.engine import Container, quote, read_container
+from docker_nsenter.engine.containers import Container, quote, read_container
 from docker_nsenter.enter import wire
 from docker_nsenter.enter.accept import accept
 from docker_nsenter.errors import Problem

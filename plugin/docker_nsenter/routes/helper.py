@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .. import asking, defaults, engine
+from .. import asking, defaults
 from ..dial import Stream, attach, write
 from ..docker_cli import Endpoint
+from ..engine import containers
 from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable
@@ -104,7 +105,7 @@ class Helper:
     def _start(self) -> "Client":
         """Start a helper of this machine's own Python where the engine is here, else of an image."""
         wanted = images.wanted(self.planned.request.helper_image, self.endpoint)
-        if not wanted.asked and engine.is_local(self.endpoint):
+        if not wanted.asked and containers.is_local(self.endpoint):
             try:
                 return self._start_bound()
             except (asking.Lost, asking.NotHere) as problem:
@@ -183,7 +184,7 @@ class Helper:
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
         own = capabilities.names(_own_bounding())
-        if not engine.is_local(self.endpoint) or not is_here(self.planned.container):
+        if not containers.is_local(self.endpoint) or not is_here(self.planned.container):
             yield ["ALL"] if mask == everything else names
         yield [name for name in names if name in own]
         yield [name for name in names if name in own and name != "SYS_RESOURCE"]

@@ -5,7 +5,7 @@ import sys
 
 from .. import asking
 from ..docker_cli import Endpoint
-from ..engine import quote
+from ..engine.containers import quote
 from ..enter.wire import dumps
 from ..errors import Problem
 

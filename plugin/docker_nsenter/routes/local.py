@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..docker_cli import Endpoint
-    from ..engine import Container
+    from ..engine.containers import Container
     from ..enter.accept import Plan
 
 

@@ -10,7 +10,7 @@ import time
 
 from .. import asking
 from ..docker_cli import Endpoint
-from ..engine import quote
+from ..engine.containers import quote
 from ..enter.wire import dumps, loads
 from .images import LABEL
 

@@ -2,9 +2,9 @@
 
 import posix
 
-from .docker_cli import Endpoint
-from .enter.wire import loads
-from .errors import Problem, as_root, printable
+from ..docker_cli import Endpoint
+from ..enter.wire import loads
+from ..errors import Problem, as_root, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     reply: Any
     status, reply = ask(endpoint, f"/containers/{quote(name)}/json") if named or not name else (404, None)
     if status == 404:
-        from . import names
+        from .. import names
 
         _, listed = ask(endpoint, names.LIST)
         chosen, called = names.choose(name, listed, lambda image: _labels_of(endpoint, image))
@@ -123,8 +123,8 @@ def process(word: str) -> Container:
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
         raise Problem(f"{word} names no process: behind pid: stands its number", f"docker nsenter {number}")
-    from .enter.files import read
-    from .enter.target import parse_status
+    from ..enter.files import read
+    from ..enter.target import parse_status
 
     found = Container()
     found.name, found.pid, found.status = word, int(number), "running"
@@ -251,7 +251,7 @@ def _owner(path: str) -> str:
 
 def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from . import sdk
+    from .. import sdk
 
     with sdk.Words(endpoint):
         engine = endpoint.client or sdk.client(endpoint)
