@@ -23,8 +23,11 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from docker_nsenter import cli, docker_cli, names, stage1
-from docker_nsenter.engine import containers  # noqa: E402
+from docker_nsenter import cli, names, stage1
+from docker_nsenter.engine import (
+    containers,  # noqa: E402
+    endpoints,
+)
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
 from docker_nsenter.enter.accept import FIELDS, accept  # noqa: E402
@@ -36,14 +39,14 @@ from docker_nsenter.grammar import FLAGS, VALUES  # noqa: E402
 from docker_nsenter.plan import make_plan  # noqa: E402
 
 ENVIRON = {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "MINE": "1"}
-ENDPOINT = docker_cli.Endpoint("unix:///nowhere", "default")
+ENDPOINT = endpoints.Endpoint("unix:///nowhere", "default")
 
 # --- what a shell can pass: any bytes but NUL, as Python decodes them -------------------------------------------------
 
 argument = st.binary(max_size=12).filter(lambda data: 0 not in data).map(os.fsdecode)
 DOCKERS = [
-    *(f"--{name}" for name in docker_cli.STRINGS + docker_cli.BOOLEANS),
-    *(f"-{letter}" for letter in docker_cli.SHORT),
+    *(f"--{name}" for name in endpoints.STRINGS + endpoints.BOOLEANS),
+    *(f"-{letter}" for letter in endpoints.SHORT),
 ]
 values = st.one_of(
     st.sampled_from(
@@ -78,13 +81,13 @@ def container() -> Container:
 def words_before(line: list[str]) -> None:
     """Read docker's own words and find the engine."""
     try:
-        options, _, rest = docker_cli.split(line)
-        found = docker_cli.endpoint(options, ENVIRON)
+        options, _, rest = endpoints.split(line)
+        found = endpoints.endpoint(options, ENVIRON)
     except Problem as problem:
         sound(problem.sentence, problem.status)
         return
     assert len(rest) <= len(line)
-    assert found.host.partition("://")[0] in docker_cli.SCHEMES
+    assert found.host.partition("://")[0] in endpoints.SCHEMES
 
 
 def own_options(line: list[str]) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .docker_cli import Endpoint
+    from .engine.endpoints import Endpoint
 
 JSON = "application/json"
 NOT_HERE = ("bind source path does not exist", "no such file or directory", "executable file not found")

@@ -24,7 +24,7 @@ STAGES = {
     "watch": ("enter.supervisor",),
     "plan": (
         "stage1",
-        "docker_cli",
+        "engine.endpoints",
         "engine.containers",
         "request",
         "plan",
@@ -80,7 +80,7 @@ def _row(name: str) -> "Row":
     """Compile one module."""
     import ast
 
-    from .docker_cli import exists
+    from .engine.endpoints import exists
 
     place = f"{PACKAGE.rpartition('/')[0]}/{name.replace('.', '/')}"
     package = f"{place}/__init__.py"

@@ -10,7 +10,7 @@ import posix
 from select import select
 from time import monotonic
 
-from .docker_cli import Globals, endpoint, split
+from .engine.endpoints import Globals, endpoint, split
 from .errors import Problem
 from .grammar import FLAGS, VALUES
 from .manual import PANELS

@@ -5,7 +5,7 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 
 import os
 
-from .docker_cli import Endpoint
+from .engine.endpoints import Endpoint
 from .errors import Problem
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ pinned as always: a stale number is recognised by whose child it is (enter/belon
 
 import os
 
-from .docker_cli import Endpoint, read_json
 from .engine.containers import Container, read_container, refuse_unless_running
+from .engine.endpoints import Endpoint, read_json
 from .enter.files import read
 from .enter.refusal import Refusal
 from .enter.target import Target, parse_status

@@ -1,7 +1,7 @@
 """Ask the engine about all its running containers: one connection, and the questions sent ahead of the answers."""
 
-from .docker_cli import Endpoint
 from .engine import containers
+from .engine.endpoints import Endpoint
 from .enter.wire import loads
 
 TYPE_CHECKING = False

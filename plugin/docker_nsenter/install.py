@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from . import bundle
-from .docker_cli import config_directory
+from .engine.endpoints import config_directory
 from .errors import Problem
 
 SYSTEM = "/usr/local/lib/docker/cli-plugins"

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from . import docker_cli, overview, stage1
-from .engine import containers
+from . import overview, stage1
+from .engine import containers, endpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from .request import Request
 
 
-def show_listing(request: "Request", options: "docker_cli.Globals") -> int:
+def show_listing(request: "Request", options: "endpoints.Globals") -> int:
     """Show all running containers, or everything about one."""
     from . import fleet, listing
 
     if request.container.startswith("pid:"):
         return _show(request, listing.card(containers.process(request.container), [], local=True), "card")
-    endpoint = docker_cli.endpoint(options, os.environ)
+    endpoint = endpoints.endpoint(options, os.environ)
     local = containers.is_local(endpoint)
     if not local:
         stage1.add_packages()  # the docker SDK

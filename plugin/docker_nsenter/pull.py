@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .docker_cli import Endpoint
+    from .engine.endpoints import Endpoint
 
 PATIENCE = 600  # seconds between two words of the engine while it pulls
 

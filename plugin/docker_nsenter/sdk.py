@@ -15,8 +15,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from . import dial
 from .asking import meaning
-from .docker_cli import Endpoint
 from .engine.containers import timeout
+from .engine.endpoints import Endpoint
 from .errors import Problem
 
 TYPE_CHECKING = False

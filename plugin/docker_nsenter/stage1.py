@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import NoReturn
 
-    from . import docker_cli
-    from .engine import containers
+    from .engine import containers, endpoints
     from .enter.accept import Plan
     from .request import Request
 
@@ -101,7 +100,7 @@ class Elsewhere(Exception):
 class Planned:
     """Hold all that stage 1 found out: the Plan, and what a helper needs besides."""
 
-    def __init__(self, request: "Request", options: "docker_cli.Globals", *, here: bool = False) -> None:
+    def __init__(self, request: "Request", options: "endpoints.Globals", *, here: bool = False) -> None:
         """Look the container up, choose the route, plan; Elsewhere when it is the helper's and must be `here`."""
         from .plan import make_plan
         from .routes import local
@@ -123,16 +122,16 @@ class Planned:
 
 def plan_of(argv: list[str]) -> "Plan":
     """Read the line, ask the engine and plan: all that stage 1 is for. Elsewhere when a helper has to enter."""
-    from . import docker_cli
+    from .engine import endpoints
 
-    options, _, rest = docker_cli.split(argv)
+    options, _, rest = endpoints.split(argv)
     request = read_request(rest)
     assert request is not None  # the line does not ask for help
     _take_globals(request, options)
     return Planned(request, options, here=True).plan
 
 
-def add_tools(request: "Request", options: "docker_cli.Globals", plan: "Plan") -> None:
+def add_tools(request: "Request", options: "endpoints.Globals", plan: "Plan") -> None:
     """Find what --tools names."""
     from . import tools
 
@@ -159,9 +158,9 @@ def run(argv: list[str]) -> int:
         from . import completion
 
         return completion.main(argv)
-    from . import docker_cli
+    from .engine import endpoints
 
-    options, command, rest = docker_cli.split(argv)
+    options, command, rest = endpoints.split(argv)
     if command == "help" or options.help or options.version or not argv:
         return show_help()
     if command != NAME:
@@ -173,7 +172,7 @@ def run(argv: list[str]) -> int:
     return act(request, options)
 
 
-def _take_globals(request: "Request", options: "docker_cli.Globals") -> None:
+def _take_globals(request: "Request", options: "endpoints.Globals") -> None:
     """Take what docker's own options say for the entry: -D, and for --why's line the engine that was asked."""
     request.debug = options.debug
     if request.why:
@@ -228,7 +227,7 @@ def packages() -> list[str]:
     return [place for place in places if os.path.isdir(place)] + ([library] if library.endswith("-packages") else [])
 
 
-def act(request: "Request", options: "docker_cli.Globals") -> int:
+def act(request: "Request", options: "endpoints.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
     if not sys.platform.startswith("linux"):
         raise Problem(
@@ -255,7 +254,7 @@ def act(request: "Request", options: "docker_cli.Globals") -> int:
 
 def callers_environment() -> dict[str, str]:
     """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
-    from .docker_cli import environment
+    from .engine.endpoints import environment
 
     environ = environment()
     if "LC_CTYPE" in environ:
@@ -266,16 +265,15 @@ def callers_environment() -> dict[str, str]:
 
 
 def look_up(
-    request: "Request", options: "docker_cli.Globals", environ: dict[str, str], *, here: bool = False
-) -> "tuple[containers.Container, docker_cli.Endpoint | None]":
+    request: "Request", options: "endpoints.Globals", environ: dict[str, str], *, here: bool = False
+) -> "tuple[containers.Container, endpoints.Endpoint | None]":
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
-    from . import docker_cli
-    from .engine import containers
+    from .engine import containers, endpoints
 
     word = request.container
     if word.startswith("pid:"):
         return containers.process(word), None
-    endpoint = docker_cli.endpoint(options, environ)
+    endpoint = endpoints.endpoint(options, environ)
     if not containers.is_local(endpoint):
         if here and request.route != "local":
             raise Elsewhere
@@ -287,7 +285,7 @@ def look_up(
         return without_engine(endpoint, word, silent), None
 
 
-def without_engine(endpoint: "docker_cli.Endpoint", word: str, silent: "containers.Silent") -> "containers.Container":
+def without_engine(endpoint: "endpoints.Endpoint", word: str, silent: "containers.Silent") -> "containers.Container":
     """Find the container in the state of an engine that does not answer, which root may read; say so."""
     if posix.geteuid() != 0:
         raise silent

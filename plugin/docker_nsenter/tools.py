@@ -7,8 +7,7 @@ it is unpacked once into CACHE, which only root can read. No container is made, 
 import os
 import sys
 
-from . import docker_cli
-from .engine import containers
+from .engine import containers, endpoints
 from .errors import Problem
 from .stage1 import add_packages
 
@@ -24,7 +23,7 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 PT_INTERP = 3
 
 
-def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
+def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
     """Say what the tools are made of; pull an image that is not there unless this is only a look.
 
     By a helper, `host` is the engine's machine, and an image's layers are directories that only that one sees.
@@ -32,7 +31,7 @@ def find(word: str, options: "docker_cli.Globals", *, local: bool, only_look: bo
     if word == "host":
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
-        if not local and not containers.is_local(docker_cli.endpoint(options, os.environ)):
+        if not local and not containers.is_local(endpoints.endpoint(options, os.environ)):
             raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
         try:
             return _place(os.path.realpath(word))
@@ -77,9 +76,9 @@ def _is_static(head: bytes) -> bool:
 # --- an image ---------------------------------------------------------------------------------------------------
 
 
-def _image(name: str, options: "docker_cli.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
+def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
     """Take the layers of an image, uppermost first."""
-    endpoint = docker_cli.endpoint(options, os.environ)
+    endpoint = endpoints.endpoint(options, os.environ)
     reply = _inspect(endpoint, name)
     if reply is None and only_look:
         return {"kind": "tree", "layers": [], "path": PATH}
@@ -107,7 +106,7 @@ def _image(name: str, options: "docker_cli.Globals", *, local: bool, only_look: 
     return {"kind": "tree", "layers": layers or [_unpacked(endpoint, reply, name)], "path": path}
 
 
-def _inspect(endpoint: "docker_cli.Endpoint", name: str) -> "dict[str, Any] | None":
+def _inspect(endpoint: "endpoints.Endpoint", name: str) -> "dict[str, Any] | None":
     status, reply = containers.ask(endpoint, f"/images/{containers.quote(name)}/json")
     if status == 404:
         return None
@@ -127,7 +126,7 @@ def _layers(reply: "dict[str, Any]", *, visible: bool) -> list[str]:
     return layers if not visible or all(os.path.isdir(layer) for layer in layers) else []
 
 
-def _unpacked(endpoint: "docker_cli.Endpoint", reply: "dict[str, Any]", name: str) -> str:
+def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str) -> str:
     """Unpack an image into the cache, once for each image."""
     from . import unpack
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from docker_nsenter.docker_cli import Endpoint
+from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.routes import images, watcher
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from docker_nsenter import completion, grammar
 from docker_nsenter.completion import candidates, clean, harmless, pending, position, request, wants_files
-from docker_nsenter.docker_cli import Globals
+from docker_nsenter.engine.endpoints import Globals
 from docker_nsenter.enter.capabilities import NUMBERS
 from docker_nsenter.request import PROFILES
 from hypothesis import given

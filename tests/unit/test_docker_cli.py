@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from docker_nsenter import docker_cli
+from docker_nsenter.engine import endpoints
 from docker_nsenter.errors import Problem
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ from hypothesis import strategies as st
 def test_dockers_words_are_split_as_pflag_does(
     line: list[str], expected: dict[str, object], command: str, rest: list[str]
 ) -> None:
-    options, word, words = docker_cli.split(line)
+    options, word, words = endpoints.split(line)
     assert (word, words) == (command, rest)
     for name, value in expected.items():
         assert getattr(options, name) == value
@@ -48,20 +48,20 @@ def test_dockers_words_are_split_as_pflag_does(
 @pytest.mark.parametrize("line", [["--bogus"], ["-x"], ["--debug=maybe"], ["-c"], ["-H", "a", "-H", "b"]])
 def test_what_docker_would_refuse_is_refused(line: list[str]) -> None:
     with pytest.raises(Problem):
-        docker_cli.split(line)
+        endpoints.split(line)
 
 
 @given(st.lists(st.text(max_size=8), max_size=6))
 def test_no_line_breaks_the_splitter(line: list[str]) -> None:
     try:
-        docker_cli.split(line)
+        endpoints.split(line)
     except Problem as problem:
         assert problem.status == 125
 
 
-def choose(line: list[str], environ: dict[str, str]) -> docker_cli.Endpoint:
+def choose(line: list[str], environ: dict[str, str]) -> endpoints.Endpoint:
     """Resolve the endpoint of a line."""
-    return docker_cli.endpoint(docker_cli.split([*line, "nsenter"])[0], environ)
+    return endpoints.endpoint(endpoints.split([*line, "nsenter"])[0], environ)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_the_sdk_takes_passwords_from_the_configuration_that_docker_was_given(
     monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
     login = base64.b64encode(b"me:right").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.test": {"auth": login}}}))
-    options, _, _ = docker_cli.split(["--config", str(tmp_path), "-H", "tcp://127.0.0.1:1", "nsenter"])
-    client = sdk.client(docker_cli.endpoint(options, {"DOCKER_API_VERSION": "1.41"}))
+    options, _, _ = endpoints.split(["--config", str(tmp_path), "-H", "tcp://127.0.0.1:1", "nsenter"])
+    client = sdk.client(endpoints.endpoint(options, {"DOCKER_API_VERSION": "1.41"}))
     found = json.loads(base64.urlsafe_b64decode(auth.get_config_header(client, "registry.test")))
     assert (found["username"], found["password"]) == ("me", "right")

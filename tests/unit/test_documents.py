@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter import stage1
-from docker_nsenter.docker_cli import split
+from docker_nsenter.engine.endpoints import split
 from docker_nsenter.request import Request
 
 TOP = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, dial, docker_cli, install, names, plan, stage1, tools
-from docker_nsenter.engine import containers
+from docker_nsenter import cli, dial, install, names, plan, stage1, tools
+from docker_nsenter.engine import containers, endpoints
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
@@ -61,14 +61,14 @@ def state(runtime: str = "", **words: object) -> None:
     containers.refuse_unless_running(found, {"State": words}, paused_ok=False)
 
 
-def endpoint(host: str = "unix:///x.sock") -> docker_cli.Endpoint:
+def endpoint(host: str = "unix:///x.sock") -> endpoints.Endpoint:
     """Name an engine."""
-    return docker_cli.Endpoint(host, "default")
+    return endpoints.Endpoint(host, "default")
 
 
 def reached(*words: str, **environ: str) -> object:
     """Find the engine that docker's own options and an environment mean."""
-    return docker_cli.endpoint(docker_cli.split([*words, "nsenter"])[0], {"HOME": "/nowhere", **environ})
+    return endpoints.endpoint(endpoints.split([*words, "nsenter"])[0], {"HOME": "/nowhere", **environ})
 
 
 def raised(problem: Exception) -> None:
@@ -123,7 +123,7 @@ def not_pulled() -> None:
 
 def distant_tools() -> None:
     """Name tools of this machine for a container of another."""
-    options = docker_cli.Globals()
+    options = endpoints.Globals()
     options.host, options.host_given = "tcp://127.0.0.1:1", True
     tools.find("./x", options, local=False, only_look=False)
 
@@ -136,7 +136,7 @@ def lacking() -> None:
     _resolve_capabilities(entry(plan=wanted, target=target, own_status=own, credentials=None, joined=[]))
 
 
-def listening(reply: bytes) -> docker_cli.Endpoint:
+def listening(reply: bytes) -> endpoints.Endpoint:
     """Serve one answer on a socket."""
     server = socket.socket(socket.AF_UNIX)
     server.bind(f"\0nsenter-errors-{os.getpid()}-{len(reply)}")
@@ -155,11 +155,11 @@ def listening(reply: bytes) -> docker_cli.Endpoint:
 
 Row = tuple[str, str, Callable[[], object]]
 RAISED: list[Row] = [
-    ("unknown flag: --bogus", "", lambda: docker_cli.split(["--bogus"])),
-    ("unknown shorthand flag: 'x'", "", lambda: docker_cli.split(["-x"])),
-    ('invalid argument "maybe" for "--debug" flag', "", lambda: docker_cli.split(["--debug=maybe"])),
-    ("flag needs an argument: --context", "", lambda: docker_cli.split(["--context"])),
-    ("specify only one -H", "", lambda: docker_cli.split(["-H", "a", "-H", "b"])),
+    ("unknown flag: --bogus", "", lambda: endpoints.split(["--bogus"])),
+    ("unknown shorthand flag: 'x'", "", lambda: endpoints.split(["-x"])),
+    ('invalid argument "maybe" for "--debug" flag', "", lambda: endpoints.split(["--debug=maybe"])),
+    ("flag needs an argument: --context", "", lambda: endpoints.split(["--context"])),
+    ("specify only one -H", "", lambda: endpoints.split(["-H", "a", "-H", "b"])),
     (
         "conflicting options: either specify --host or --context, not both",
         "",
@@ -169,7 +169,7 @@ RAISED: list[Row] = [
     (
         "unable to parse docker host `foo://x`",
         "addresses begin with unix://, tcp:// or ssh://",
-        lambda: docker_cli.normal_host("foo://x"),
+        lambda: endpoints.normal_host("foo://x"),
     ),
     ('context "b" does not exist', "docker context ls", lambda: reached("-c", "b")),
     ("the name of the container is empty", "", lambda: containers.quote("")),

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from docker_nsenter.docker_cli import Endpoint
+from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.enter.frames import LARGEST, Frames, frame
 from docker_nsenter.routes import images
 from hypothesis import given

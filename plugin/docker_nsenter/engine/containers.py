@@ -2,9 +2,9 @@
 
 import posix
 
-from ..docker_cli import Endpoint
 from ..enter.wire import loads
 from ..errors import Problem, as_root, printable
+from .endpoints import Endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

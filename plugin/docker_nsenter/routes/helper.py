@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from .. import asking, defaults
 from ..dial import Stream, attach, write
-from ..docker_cli import Endpoint
 from ..engine import containers
+from ..engine.endpoints import Endpoint
 from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable

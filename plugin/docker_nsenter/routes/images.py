@@ -4,8 +4,8 @@ import os
 import sys
 
 from .. import asking
-from ..docker_cli import Endpoint
 from ..engine.containers import quote
+from ..engine.endpoints import Endpoint
 from ..enter.wire import dumps
 from ..errors import Problem
 

@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from ..docker_cli import Endpoint
     from ..engine.containers import Container
+    from ..engine.endpoints import Endpoint
     from ..enter.accept import Plan
 
 

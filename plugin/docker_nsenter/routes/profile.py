@@ -7,7 +7,7 @@ config.json instead, and libseccomp, the library with which runc and crun turn a
 import ctypes
 import os
 
-from ..docker_cli import read_json
+from ..engine.endpoints import read_json
 from ..enter.target import parse_status
 from ..errors import Problem
 

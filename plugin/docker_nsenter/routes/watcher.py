@@ -9,8 +9,8 @@ import os
 import time
 
 from .. import asking
-from ..docker_cli import Endpoint
 from ..engine.containers import quote
+from ..engine.endpoints import Endpoint
 from ..enter.wire import dumps, loads
 from .images import LABEL
 

@@ -6,8 +6,8 @@ Parsing copies pflag, the Go library that docker uses; the choice of the engine 
 
 import posix
 
-from .enter.wire import loads
-from .errors import Problem
+from ..enter.wire import loads
+from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
