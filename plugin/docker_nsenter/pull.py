@@ -18,7 +18,8 @@ PATIENCE = 600  # seconds between two words of the engine while it pulls
 def pull(endpoint: "Endpoint", name: str) -> None:
     """Pull an image; Problem with the engine's or the registry's words."""
     add_packages()
-    from . import asking, sdk
+    from . import sdk
+    from .engine import http
 
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:
@@ -26,7 +27,7 @@ def pull(endpoint: "Endpoint", name: str) -> None:
             client = endpoint.client or sdk.client(endpoint, PATIENCE)
             client.timeout = PATIENCE
             show(name, client.pull(name, tag=tag, stream=True, decode=True))
-    except (asking.NotHere, asking.Lacking) as problem:
+    except (http.NotHere, http.Lacking) as problem:
         raise Problem(f"the engine says: {problem}") from None
 
 

@@ -14,9 +14,9 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from . import dial
-from .asking import meaning
 from .engine.containers import timeout
 from .engine.endpoints import Endpoint
+from .engine.http import meaning
 from .errors import Problem
 
 TYPE_CHECKING = False

@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .. import asking, defaults
+from .. import defaults
 from ..dial import Stream, attach, write
-from ..engine import containers
+from ..engine import containers, http
 from ..engine.endpoints import Endpoint
 from ..enter import capabilities
 from ..enter.files import read
@@ -108,14 +108,14 @@ class Helper:
         if not wanted.asked and containers.is_local(self.endpoint):
             try:
                 return self._start_bound()
-            except (asking.Lost, asking.NotHere) as problem:
+            except (http.Lost, http.NotHere) as problem:
                 _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
         images.provide(self.endpoint, wanted.name, self._connected)
         if "mnt" not in self.plan["namespaces"] and not self.planned.request.command and not self.plan["shell"]:
             self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
         try:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT], [], images.bundle)
-        except (asking.Lost, asking.NotHere) as problem:
+        except (http.Lost, http.NotHere) as problem:
             raise Problem(
                 f"the helper of image {wanted.name} did not start: {problem}",
                 "--helper-image names an image with Python 3.10 or newer",
@@ -155,7 +155,7 @@ class Helper:
             try:
                 settings = self._settings(image, command, mounts, held)
                 stream = self._run(settings, name, lambda: packed.append(pack(LIBRARY)))
-            except asking.Lacking as problem:
+            except http.Lacking as problem:
                 lacking = problem
                 continue
             write(stream.fd, packed[-1])
@@ -170,7 +170,7 @@ class Helper:
         stream = attach(self.endpoint, created)
         try:
             images.start(self.endpoint, created, meanwhile)
-        except (asking.Lacking, asking.NotHere):
+        except (http.Lacking, http.NotHere):
             stream.close()
             raise
         return stream

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .. import asking
+from ..engine import http
 from ..engine.containers import quote
 from ..engine.endpoints import Endpoint
 from ..enter.wire import dumps
@@ -74,9 +74,9 @@ def bind(source: str, target: str, *, writable: bool = False) -> "dict[str, Any]
 def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> str:
     """Import an image that holds nothing, without a tag; return its id. `meanwhile` is called while that is done."""
     path = f"/images/create?fromSrc=-&changes={quote(f'LABEL {LABEL}={name}')}"
-    answer = asking.ask(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile)
-    for line in asking.told(answer).splitlines():
-        found = str(asking.parsed(endpoint, line).get("status", ""))
+    answer = http.ask(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile)
+    for line in http.told(answer).splitlines():
+        found = str(http.parsed(endpoint, line).get("status", ""))
         if found.startswith("sha256:"):
             return found
     raise Problem("the engine did not take the helper's empty image")
@@ -87,13 +87,13 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
 
 def create(endpoint: Endpoint, settings: "dict[str, Any]", name: str) -> str:
     """Create the helper's container; return its id."""
-    answer = asking.ask(endpoint, "POST", f"/containers/create?name={name}", dumps(settings).encode())
-    return str(asking.parsed(endpoint, asking.told(answer)).get("Id", ""))
+    answer = http.ask(endpoint, "POST", f"/containers/create?name={name}", dumps(settings).encode())
+    return str(http.parsed(endpoint, http.told(answer)).get("Id", ""))
 
 
 def start(endpoint: Endpoint, container: str, meanwhile: "Callable[[], object]" = bool) -> None:
     """Start it; `meanwhile` is called while it starts."""
-    asking.told(asking.ask(endpoint, "POST", f"/containers/{container}/start", meanwhile=meanwhile))
+    http.told(http.ask(endpoint, "POST", f"/containers/{container}/start", meanwhile=meanwhile))
 
 
 def bundle(library: str) -> bytes:
@@ -114,12 +114,12 @@ def bundle(library: str) -> bytes:
 def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> None:
     """See that the engine has the image; pull it where it has not, and say so. `meanwhile` is called while it looks."""
     path = f"/images/{quote(name).replace('%2F', '/')}/json"
-    answer = asking.ask(endpoint, "GET", path, meanwhile=meanwhile)
+    answer = http.ask(endpoint, "GET", path, meanwhile=meanwhile)
     if answer[0] == 404:
         _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
         _pull(endpoint, name)
     else:
-        asking.told(answer)
+        http.told(answer)
 
 
 def _pull(endpoint: Endpoint, name: str) -> None:

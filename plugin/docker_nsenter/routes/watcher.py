@@ -8,7 +8,7 @@ watcher was kept from removing.
 import os
 import time
 
-from .. import asking
+from ..engine import http
 from ..engine.containers import quote
 from ..engine.endpoints import Endpoint
 from ..enter.wire import dumps, loads
@@ -115,16 +115,16 @@ def _labelled(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]
     """List the containers and images with a label, containers first."""
     chosen = f"filters={quote(dumps({'label': [label]}))}"
     paths = {"container": f"/containers/json?all=1&{chosen}", "image": f"/images/json?{chosen}"}
-    answers = {kind: asking.told(asking.ask(endpoint, "GET", path)) for kind, path in paths.items()}
+    answers = {kind: http.told(http.ask(endpoint, "GET", path)) for kind, path in paths.items()}
     return [(kind, each) for kind, answer in answers.items() for each in loads(answer)]
 
 
 def _remove_one(endpoint: Endpoint, kind: str, found: "dict[str, Any]", *, done: bool) -> None:
     """Ask for a removal, which the engine may refuse."""
     if kind == "image":
-        asking.ask(endpoint, "DELETE", f"/images/{quote(found['Id'])}")
+        http.ask(endpoint, "DELETE", f"/images/{quote(found['Id'])}")
     elif not done or found["State"] != "running":  # a running one ends by itself, and may have something to say yet
-        asking.ask(endpoint, "DELETE", f"/containers/{found['Id']}?v=1&force=1")
+        http.ask(endpoint, "DELETE", f"/containers/{found['Id']}?v=1&force=1")
 
 
 def _remove_stale(endpoint: Endpoint) -> None:

@@ -1,15 +1,15 @@
 """Have the engine make things: by hand over a unix socket, for the SDK takes 100 ms to import; else by the SDK."""
 
-from .engine import containers
-from .enter.wire import loads
-from .errors import Problem
+from ..enter.wire import loads
+from ..errors import Problem
+from . import containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .engine.endpoints import Endpoint
+    from .endpoints import Endpoint
 
 JSON = "application/json"
 NOT_HERE = ("bind source path does not exist", "no such file or directory", "executable file not found")
@@ -87,7 +87,7 @@ def ask(
 
 def _ask_sdk(endpoint: "Endpoint", method: str, path: str, body: bytes, kind: str) -> tuple[int, bytes]:
     """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from . import sdk
+    from .. import sdk
 
     with sdk.Words(endpoint):
         client = endpoint.client or sdk.client(endpoint, ANSWER)
