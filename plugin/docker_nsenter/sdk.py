@@ -13,7 +13,7 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from . import dial
+from .engine import transport
 from .engine.containers import timeout
 from .engine.endpoints import Endpoint
 from .engine.http import meaning
@@ -87,7 +87,7 @@ class Connection(HTTPConnection):
 
     def connect(self) -> None:
         """Dial."""
-        self.sock = dial.connect(self.endpoint)
+        self.sock = transport.connect(self.endpoint)
         self.sock.settimeout(self.seconds)
 
 

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, dial, install, names, plan, stage1, tools
-from docker_nsenter.engine import containers, endpoints
+from docker_nsenter import cli, install, names, plan, stage1, tools
+from docker_nsenter.engine import containers, endpoints, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
@@ -339,17 +339,17 @@ RAISED: list[Row] = [
     (
         "the engine at {} closed the stream to the helper",
         "",
-        lambda: dial.attach(listening(b""), "a"),
+        lambda: transport.attach(listening(b""), "a"),
     ),
     (
         "the engine at {} gives no stream to the helper: HTTP/1.1 404 Not Found",
         "",
-        lambda: dial.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "a"),
+        lambda: transport.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "a"),
     ),
     (
         "reaching ssh://far needs the docker command, and there is none on the PATH",
         "",
-        lambda: dial.connect(endpoint("ssh://far")),
+        lambda: transport.connect(endpoint("ssh://far")),
     ),
     (
         "the engine did not take the helper's empty image",

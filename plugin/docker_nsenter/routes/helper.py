@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 
 from .. import defaults
-from ..dial import Stream, attach, write
 from ..engine import containers, http
 from ..engine.endpoints import Endpoint
+from ..engine.transport import Stream, attach, write
 from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable

@@ -9,8 +9,8 @@ import stat
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
-from ..dial import Stream, write
 from ..engine.http import Lost
+from ..engine.transport import Stream, write
 from ..enter import kernel, pumps, stdio
 from ..enter.frames import Frames, frame
 from ..enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE

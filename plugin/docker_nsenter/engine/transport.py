@@ -5,8 +5,8 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 
 import os
 
-from .engine.endpoints import Endpoint
-from .errors import Problem
+from ..errors import Problem
+from .endpoints import Endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
