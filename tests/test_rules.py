@@ -108,7 +108,7 @@ def test_the_start_of_stage_2_holds_no_environment(name: str) -> None:
     [
         ("typer", {"cli.py"}),
         ("rich", {"describe.py"}),
-        ("docker", {"sdk.py"}),
+        ("docker", {"engine/sdk.py"}),
         ("_ctypes", {"enter/kernel.py"}),
         ("ctypes", {"routes/profile.py"}),
     ],

@@ -18,8 +18,7 @@ PATIENCE = 600  # seconds between two words of the engine while it pulls
 def pull(endpoint: "Endpoint", name: str) -> None:
     """Pull an image; Problem with the engine's or the registry's words."""
     add_packages()
-    from . import sdk
-    from .engine import http
+    from .engine import http, sdk
 
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:

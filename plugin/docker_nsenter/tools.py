@@ -135,7 +135,7 @@ def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str
         if sys.stderr.isatty():
             sys.stderr.write(f"docker nsenter: unpacking {name} into {CACHE}\n")
         add_packages()
-        from . import sdk
+        from .engine import sdk
         from .pull import PATIENCE
 
         with sdk.Words(endpoint):

@@ -121,7 +121,7 @@ def test_the_sdk_takes_passwords_from_the_configuration_that_docker_was_given(
 ) -> None:
     """It reads them when a client is made: at the look-up already, where the engine is another machine's."""
     from docker import auth
-    from docker_nsenter import sdk
+    from docker_nsenter.engine import sdk
 
     monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
     login = base64.b64encode(b"me:right").decode()

@@ -251,7 +251,7 @@ def _owner(path: str) -> str:
 
 def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
     """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from .. import sdk
+    from . import sdk
 
     with sdk.Words(endpoint):
         engine = endpoint.client or sdk.client(endpoint)

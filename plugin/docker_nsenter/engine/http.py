@@ -87,7 +87,7 @@ def ask(
 
 def _ask_sdk(endpoint: "Endpoint", method: str, path: str, body: bytes, kind: str) -> tuple[int, bytes]:
     """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from .. import sdk
+    from . import sdk
 
     with sdk.Words(endpoint):
         client = endpoint.client or sdk.client(endpoint, ANSWER)

@@ -13,11 +13,11 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from .engine import transport
-from .engine.containers import timeout
-from .engine.endpoints import Endpoint
-from .engine.http import meaning
-from .errors import Problem
+from ..errors import Problem
+from . import transport
+from .containers import timeout
+from .endpoints import Endpoint
+from .http import meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
