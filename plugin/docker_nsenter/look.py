@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def show_listing(request: "Request", options: "endpoints.Globals") -> int:
     """Show all running containers, or everything about one."""
-    from . import fleet, listing
+    from . import listing
+    from .engine import running
 
     if request.container.startswith("pid:"):
         return _show(request, listing.card(containers.process(request.container), [], local=True), "card")
@@ -24,9 +25,9 @@ def show_listing(request: "Request", options: "endpoints.Globals") -> int:
     if not local:
         stage1.add_packages()  # the docker SDK
     if not request.container:
-        return _show(request, listing.listing(fleet.running(endpoint), local=local), "listing")
+        return _show(request, listing.listing(running.running(endpoint), local=local), "listing")
     container = containers.find(endpoint, request.container, paused_ok=True)
-    return _show(request, listing.card(container, fleet.running(endpoint), local=local), "card")
+    return _show(request, listing.card(container, running.running(endpoint), local=local), "card")
 
 
 def explain(planned: "stage1.Planned") -> int:

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, defaults, fleet
+from docker_nsenter import cli, defaults
 from docker_nsenter.describe import show_listing
+from docker_nsenter.engine import running
 from docker_nsenter.engine.containers import Container
 from docker_nsenter.enter.capabilities import names
 from docker_nsenter.errors import Problem
@@ -89,7 +90,7 @@ def test_list_needs_no_container_and_no_typer() -> None:
 
 
 def test_answers_that_follow_each_other_are_told_apart() -> None:
-    connection = fleet._Connection.__new__(fleet._Connection)
+    connection = running._Connection.__new__(running._Connection)
     connection.rest = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2;x=y\r\n2]\r\n0\r\n\r\n"

@@ -1,8 +1,8 @@
 """Ask the engine about all its running containers: one connection, and the questions sent ahead of the answers."""
 
-from .engine import containers
-from .engine.endpoints import Endpoint
-from .enter.wire import loads
+from ..enter.wire import loads
+from . import containers
+from .endpoints import Endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
