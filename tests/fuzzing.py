@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from docker_nsenter import cli, names, stage1
-from docker_nsenter.engine import containers, endpoints
+from docker_nsenter import cli, stage1
+from docker_nsenter.engine import containers, endpoints, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
 from docker_nsenter.enter.accept import FIELDS, accept  # noqa: E402

@@ -287,7 +287,7 @@ def containers(word: str, options: Globals) -> "Candidates":
                 yield str(name).lstrip("/"), about[str(row.get("Id"))]
     if not word:  # one name in two spellings would stop the shell from completing it
         return
-    from .names import spellings
+    from .engine.names import spellings
 
     for row in listed:
         yield from ((name, about[str(row.get("Id"))]) for name in sorted(spellings(row)) if harmless(name))

@@ -61,7 +61,7 @@ def _meant(word: str, states: "list[State]") -> "list[State]":
 
 def _service_names(state: "State") -> set[str]:
     """List the names that compose and swarm gave; not those that its image gave it (names.py)."""
-    from .names import believable, spellings
+    from .engine.names import believable, spellings
 
     reply, store = state["reply"], os.path.dirname(os.path.dirname(state["directory"]))
     kept = f"{store}/image/{reply.get('Driver')}/imagedb/content/sha256"

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, install, names, plan, stage1, tools
-from docker_nsenter.engine import containers, endpoints, transport
+from docker_nsenter import cli, install, plan, stage1, tools
+from docker_nsenter.engine import containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities

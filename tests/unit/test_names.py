@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from docker_nsenter.engine.names import choose, spellings
 from docker_nsenter.errors import Problem
-from docker_nsenter.names import choose, spellings
 
 
 def row(number: int, name: str, state: str = "running", **labels: str) -> dict[str, Any]:

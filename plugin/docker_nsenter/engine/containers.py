@@ -61,7 +61,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     reply: Any
     status, reply = ask(endpoint, f"/containers/{quote(name)}/json") if named or not name else (404, None)
     if status == 404:
-        from .. import names
+        from . import names
 
         _, listed = ask(endpoint, names.LIST)
         chosen, called = names.choose(name, listed, lambda image: _labels_of(endpoint, image))

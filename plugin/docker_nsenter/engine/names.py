@@ -3,7 +3,7 @@
 All from one list of the engine's, asked for only after it said that there is no such container.
 """
 
-from .errors import Problem, instead, near
+from ..errors import Problem, instead, near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
