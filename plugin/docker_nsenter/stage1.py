@@ -289,9 +289,9 @@ def without_engine(endpoint: "endpoints.Endpoint", word: str, silent: "container
     """Find the container in the state of an engine that does not answer, which root may read; say so."""
     if posix.geteuid() != 0:
         raise silent
-    from . import engine_state
+    from .engine import state_on_disk
 
-    found = engine_state.find(endpoint, word)
+    found = state_on_disk.find(endpoint, word)
     if found is None:
         raise silent
     container, directory = found

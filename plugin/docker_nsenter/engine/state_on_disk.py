@@ -6,12 +6,12 @@ pinned as always: a stale number is recognised by whose child it is (enter/belon
 
 import os
 
-from .engine.containers import Container, read_container, refuse_unless_running
-from .engine.endpoints import Endpoint, read_json
-from .enter.files import read
-from .enter.refusal import Refusal
-from .enter.target import Target, parse_status
-from .errors import Problem
+from ..enter.files import read
+from ..enter.refusal import Refusal
+from ..enter.target import Target, parse_status
+from ..errors import Problem
+from .containers import Container, read_container, refuse_unless_running
+from .endpoints import Endpoint, read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _meant(word: str, states: "list[State]") -> "list[State]":
 
 def _service_names(state: "State") -> set[str]:
     """List the names that compose and swarm gave; not those that its image gave it (names.py)."""
-    from .engine.names import believable, spellings
+    from .names import believable, spellings
 
     reply, store = state["reply"], os.path.dirname(os.path.dirname(state["directory"]))
     kept = f"{store}/image/{reply.get('Driver')}/imagedb/content/sha256"
