@@ -83,7 +83,7 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
     if reply is None and only_look:
         return {"kind": "tree", "layers": [], "path": PATH}
     if reply is None:
-        from .pull import pull
+        from .engine.images import pull
 
         if not sys.stderr.isatty():
             sys.stderr.write(f"docker nsenter: pulling {name}\n")
@@ -136,7 +136,7 @@ def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str
             sys.stderr.write(f"docker nsenter: unpacking {name} into {CACHE}\n")
         add_packages()
         from .engine import sdk
-        from .pull import PATIENCE
+        from .engine.images import PATIENCE
 
         with sdk.Words(endpoint):
             unpack.unpack(sdk.client(endpoint, PATIENCE).get_image(str(reply["Id"])), place, name)

@@ -124,7 +124,7 @@ def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = b
 
 def _pull(endpoint: Endpoint, name: str) -> None:
     """Pull the image; say whose it is where that fails."""
-    from ..pull import pull
+    from ..engine.images import pull
 
     try:
         pull(endpoint, name)

@@ -2,15 +2,15 @@
 
 import sys
 
-from .errors import Problem
-from .stage1 import add_packages
+from ..errors import Problem
+from ..stage1 import add_packages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .engine.endpoints import Endpoint
+    from .endpoints import Endpoint
 
 PATIENCE = 600  # seconds between two words of the engine while it pulls
 
@@ -18,7 +18,7 @@ PATIENCE = 600  # seconds between two words of the engine while it pulls
 def pull(endpoint: "Endpoint", name: str) -> None:
     """Pull an image; Problem with the engine's or the registry's words."""
     add_packages()
-    from .engine import http, sdk
+    from . import http, sdk
 
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:
