@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from docker_nsenter import cli, stage1
+from docker_nsenter import stage1
+from docker_nsenter.cli import options
 from docker_nsenter.engine import containers, endpoints, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
@@ -96,7 +97,7 @@ def own_options(line: list[str]) -> None:
                 assert containers.process(request.container).pid > 0
             made = make_plan(request, container(), environ=ENVIRON, stdin_tty=False, stdout_tty=False)
             assert accept(wire.loads(wire.dumps(made))) == made
-    except (Problem, cli.HelpWanted) as problem:
+    except (Problem, options.HelpWanted) as problem:
         sound(str(problem), getattr(problem, "status", 0))
     except Refusal as refusal:
         sound(refusal.sentence, refusal.status)
@@ -163,7 +164,7 @@ replies = st.one_of(
     ),
     st.builds(bytes.__add__, st.sampled_from([b"HTTP/1.", b"HTTP/1.0 ", b"HTTP/1.0 2"]), st.binary(max_size=20)),
 )
-REQUEST = cli.request_of(["web", "true"])
+REQUEST = options.request_of(["web", "true"])
 
 
 def engines_reply(reply: bytes) -> None:

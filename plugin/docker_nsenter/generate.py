@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import cli
+from .cli import options
 
-HEAD = '"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""\n\n'
+HEAD = '"""Generated from cli/options.py by scripts/generate-grammar; a test holds it current."""\n\n'
 PACKAGE = Path(__file__).parent
 PAGE = PACKAGE.parents[1] / "docs/docker-nsenter.1"
 
@@ -42,7 +42,7 @@ def grammar() -> str:
 def manual() -> str:
     """Write manual.py: the help's texts, one row an option, in the order of the panels."""
     panels = []
-    for panel in cli.PANELS:
+    for panel in options.PANELS:
         inside = [each for each in _options() if each.rich_help_panel == panel]
         panels.append((panel, [(_words(each), each.metavar or "", each.help) for each in inside]))
     if sum(len(rows) for _, rows in panels) != len(_options()):
@@ -53,10 +53,10 @@ def manual() -> str:
     )
     parts = [
         "# fmt: off\n",
-        f"USAGE = {_quoted(cli.USAGE)}\n",
-        _list("SUMMARY", "str", cli.SUMMARY),
-        _list("EXAMPLES", "tuple[str, str]", cli.EXAMPLES),
-        _list("STATUSES", "tuple[str, str]", cli.STATUSES),
+        f"USAGE = {_quoted(options.USAGE)}\n",
+        _list("SUMMARY", "str", options.SUMMARY),
+        _list("EXAMPLES", "tuple[str, str]", options.EXAMPLES),
+        _list("STATUSES", "tuple[str, str]", options.STATUSES),
         "# (panel, its options: spellings with the letters first, placeholder of the value, text)\n",
         f"PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [\n{shown}]\n",
     ]
@@ -67,17 +67,17 @@ def man() -> str:
     """Write the man page docker-nsenter(1): the help's texts, and what a page has room for (man(7))."""
     version = json.loads((PACKAGE.parents[1] / "docker-cli-plugin-metadata").read_text())["Version"]
     lines = [
-        '.\\" Generated from cli.py by scripts/generate-grammar; a test holds it current.',
+        '.\\" Generated from cli/options.py by scripts/generate-grammar; a test holds it current.',
         f'.TH DOCKER-NSENTER 1 "" "docker nsenter {version}" "Docker"',
         ".SH NAME",
         "docker-nsenter \\- enter a running container's namespaces, with exactly its own restrictions",
         ".SH SYNOPSIS",
-        f".B {_roff(cli.USAGE)}",
+        f".B {_roff(options.USAGE)}",
         ".SH DESCRIPTION",
-        *[line for text in cli.SUMMARY for line in (_roff(text), ".PP")][:-1],
+        *[line for text in options.SUMMARY for line in (_roff(text), ".PP")][:-1],
         ".SH OPTIONS",
     ]
-    for panel in cli.PANELS:
+    for panel in options.PANELS:
         lines.append(f'.SS "{_roff(panel)}"')
         for parameter in _options():
             if parameter.rich_help_panel == panel:
@@ -85,13 +85,17 @@ def man() -> str:
                 value = rf" \fI{_roff(parameter.metavar)}\fR" if parameter.metavar else ""
                 lines += [".TP", words + value, _roff(parameter.help)]
     lines.append(".SH EXAMPLES")
-    for line, sense in cli.EXAMPLES:
+    for line, sense in options.EXAMPLES:
         lines += [".TP", rf"\fB{_roff(line)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
-    for title, rows in (("EXIT STATUS", cli.STATUSES), ("ENVIRONMENT", cli.VARIABLES), ("FILES", cli.FILES)):
+    for title, rows in (
+        ("EXIT STATUS", options.STATUSES),
+        ("ENVIRONMENT", options.VARIABLES),
+        ("FILES", options.FILES),
+    ):
         lines.append(f'.SH "{title}"')
         for name, sense in rows:
             lines += [".TP", rf"\fB{_roff(name)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
-    lines += [".SH SEE ALSO", ", ".join(rf"\fB{name}\fR({section})" for name, section in cli.SEE_ALSO)]
+    lines += [".SH SEE ALSO", ", ".join(rf"\fB{name}\fR({section})" for name, section in options.SEE_ALSO)]
     return "\n".join(lines) + "\n"
 
 
@@ -102,7 +106,7 @@ def _roff(text: str) -> str:
 
 
 def _options() -> list[Any]:
-    return [parameter for parameter in cli.build().params if parameter.param_type_name != "argument"]
+    return [parameter for parameter in options.build().params if parameter.param_type_name != "argument"]
 
 
 def _words(parameter: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Generated from cli.py by scripts/generate-grammar; a test holds it current."""
+"""Generated from cli/options.py by scripts/generate-grammar; a test holds it current."""
 
 # fmt: off
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"

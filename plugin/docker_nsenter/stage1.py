@@ -196,11 +196,11 @@ def read_request(words: list[str]) -> "Request | None":
     if help.wanted(words):
         return None
     add_packages()
-    from . import cli
+    from .cli import options
 
     try:
-        return cli.request_of(words)
-    except cli.HelpWanted:
+        return options.request_of(words)
+    except options.HelpWanted:
         return None
 
 

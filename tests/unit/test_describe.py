@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from docker_nsenter import cli
+from docker_nsenter.cli import options
 from docker_nsenter.describe import change_text, rows, show_explanation
 from docker_nsenter.explain import Circumstances, explanation
 
@@ -13,7 +13,7 @@ from .test_plan import container
 def explained(*words: str) -> dict[str, Any]:
     """Explain a line for a container without a look at an engine or the kernel."""
     circumstances = Circumstances({"MINE": "1"}, stdin_tty=False, stdout_tty=False)
-    request, box = cli.request_of([*words]), container()
+    request, box = options.request_of([*words]), container()
     return explanation(request, box, circumstances.plan(request, box), circumstances, None, None)
 
 

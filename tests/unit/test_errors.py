@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, install, plan, stage1, tools
+from docker_nsenter import install, plan, stage1, tools
+from docker_nsenter.cli import options
 from docker_nsenter.engine import containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify
@@ -38,7 +39,7 @@ ROW = {"Id": "1" * 64, "Names": ["/web"], "State": "running", "Labels": LABELS}
 
 def request(*words: str) -> Request:
     """Read a line as typer does."""
-    return cli.request_of(list(words))
+    return options.request_of(list(words))
 
 
 def planned(*words: str, **facts: Any) -> object:

@@ -4,7 +4,8 @@ import shlex
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, generate, grammar
+from docker_nsenter import generate, grammar
+from docker_nsenter.cli import options
 from docker_nsenter.errors import Problem
 from docker_nsenter.request import NAMESPACES, Request, parse
 from hypothesis import given, settings
@@ -57,8 +58,8 @@ words = st.one_of(
 def typers(line: list[str]) -> tuple[dict[str, Any], str, list[str]] | None:
     """Read a line by typer; None for a usage error or help."""
     try:
-        return cli.read(line)
-    except (Problem, cli.HelpWanted):
+        return options.read(line)
+    except (Problem, options.HelpWanted):
         return None
 
 
@@ -93,7 +94,7 @@ def test_a_double_dash_behind_the_container_is_dropped_once() -> None:
 
 def read(line: str) -> Request:
     """Read a line into a Request."""
-    return cli.request_of(shlex.split(line))
+    return options.request_of(shlex.split(line))
 
 
 @pytest.mark.parametrize("row", NAMESPACES)

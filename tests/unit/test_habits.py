@@ -3,7 +3,8 @@
 import shlex
 
 import pytest
-from docker_nsenter import cli, stage1
+from docker_nsenter import stage1
+from docker_nsenter.cli import options
 from docker_nsenter.errors import Problem, shell_line
 from docker_nsenter.habits import STRANGERS
 from docker_nsenter.request import Request
@@ -120,7 +121,7 @@ def test_a_container_that_was_swallowed_is_named() -> None:
 
 
 def test_a_program_may_be_called_like_an_option_behind_a_double_dash() -> None:
-    assert cli.request_of(["web", "--", "-u"]).command == ["-u"]
+    assert options.request_of(["web", "--", "-u"]).command == ["-u"]
 
 
 @pytest.mark.parametrize(

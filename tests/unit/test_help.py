@@ -7,7 +7,8 @@ import sys
 
 import pexpect
 import pytest
-from docker_nsenter import cli, generate, grammar, help, manual
+from docker_nsenter import generate, grammar, help, manual
+from docker_nsenter.cli import options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,8 +59,8 @@ def test_colour_changes_no_letter() -> None:
 def test_help_is_shown_at_once_only_where_typer_would_show_it(line: list[str]) -> None:
     if help.wanted(line):
         first = next(at for at, word in enumerate(line) if word in ("--help", "-h"))
-        with pytest.raises(cli.HelpWanted):
-            cli.read(line[: first + 1])
+        with pytest.raises(options.HelpWanted):
+            options.read(line[: first + 1])
 
 
 def shown(columns: int, **environment: str) -> str:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, defaults
+from docker_nsenter import defaults
+from docker_nsenter.cli import options
 from docker_nsenter.describe import show_listing
 from docker_nsenter.engine import running
 from docker_nsenter.engine.containers import Container
@@ -81,12 +82,12 @@ def test_list_needs_no_container_and_no_typer() -> None:
     plain = parse(["--list"])
     assert plain is not None
     assert plain[1:] == ("", [])
-    assert cli.read(["--list"]) == plain
-    assert cli.request_of(["--list", "web"]).container == "web"
+    assert options.read(["--list"]) == plain
+    assert options.request_of(["--list", "web"]).container == "web"
     with pytest.raises(Problem, match="runs nothing"):
-        cli.request_of(["--list", "web", "ls"])
+        options.request_of(["--list", "web", "ls"])
     with pytest.raises(Problem, match="no container"):
-        cli.request_of(["--dry-run"])
+        options.request_of(["--dry-run"])
 
 
 def test_answers_that_follow_each_other_are_told_apart() -> None:

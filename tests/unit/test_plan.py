@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 import pytest
-from docker_nsenter import cli
+from docker_nsenter.cli import options
 from docker_nsenter.engine.containers import Container, quote, read_container
 from docker_nsenter.enter import wire
 from docker_nsenter.enter.accept import accept
@@ -27,7 +27,7 @@ def container(**changes: Any) -> Container:
 
 def plan(line: str, *, environ: dict[str, str] | None = None, tty: bool = False, **changes: Any) -> dict[str, Any]:
     """Plan a line."""
-    request = cli.request_of(shlex.split(line))
+    request = options.request_of(shlex.split(line))
     made = make_plan(request, container(**changes), environ=environ or {"MINE": "1"}, stdin_tty=tty, stdout_tty=tty)
     assert accept(wire.loads(wire.dumps(made))) == made
     return dict(made)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from docker_nsenter import cli, defaults
+from docker_nsenter import defaults
+from docker_nsenter.cli import options
 from docker_nsenter.enter.capabilities import ALL, NUMBERS
 from docker_nsenter.errors import Problem
 from docker_nsenter.plan import make_plan
@@ -62,16 +63,16 @@ def test_sysadmin_lifts_the_filter_and_the_label() -> None:
 
 def test_an_unknown_profile_is_refused_with_the_names() -> None:
     with pytest.raises(Problem, match="general, baseline, restricted, netadmin or sysadmin"):
-        cli.request_of(["--profile", "legacy", "web"])
+        options.request_of(["--profile", "legacy", "web"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_options_that_a_profile_stands_for_give_the_same_plan(name: str) -> None:
     box = container(user="", privileged=name == "baseline")
-    given = words(cli.request_of(["--profile", name, "web"]), box)
+    given = words(options.request_of(["--profile", name, "web"]), box)
     tty = {"environ": {}, "stdin_tty": False, "stdout_tty": False}
-    by_name = make_plan(cli.request_of(["--profile", name, "web"]), box, **tty)  # type: ignore[arg-type]
-    by_words = make_plan(cli.request_of([*given, "web"]), box, **tty)  # type: ignore[arg-type]
+    by_name = make_plan(options.request_of(["--profile", name, "web"]), box, **tty)  # type: ignore[arg-type]
+    by_words = make_plan(options.request_of([*given, "web"]), box, **tty)  # type: ignore[arg-type]
     known = (1 << len(NUMBERS)) - 1
     for each in (by_name, by_words):
         each["capabilities"]["drop"] &= known

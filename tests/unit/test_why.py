@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from docker_nsenter import cli
+from docker_nsenter.cli import options
 from docker_nsenter.enter.why import Refused
 from docker_nsenter.errors import Problem
 
@@ -22,17 +22,17 @@ from docker_nsenter.errors import Problem
 )
 def test_the_options_are_added_before_the_container(monkeypatch: pytest.MonkeyPatch, typed: str, line: str) -> None:
     monkeypatch.delenv("SUDO_UID", raising=False)
-    request = cli.request_of(shlex.split(typed))
+    request = options.request_of(shlex.split(typed))
     assert Refused("x()", 1, ["y"], ["--cap-add", "KILL"]).line(request.why) == line
-    assert request.namespaces == cli.request_of(shlex.split(line)[2:]).namespaces
+    assert request.namespaces == options.request_of(shlex.split(line)[2:]).namespaces
 
 
 def test_who_typed_sudo_is_offered_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_UID", "1000")
-    assert cli.request_of(["--why", "web", "ls"]).why == ["sudo", "docker", "nsenter", "", "web", "ls"]
+    assert options.request_of(["--why", "web", "ls"]).why == ["sudo", "docker", "nsenter", "", "web", "ls"]
 
 
 def test_why_waits_for_the_command_so_that_detach_contradicts_it() -> None:
     with pytest.raises(Problem, match="--detach"):
-        cli.request_of(["--why", "-d", "web", "ls"])
-    assert cli.request_of(["web", "ls"]).why == []
+        options.request_of(["--why", "-d", "web", "ls"])
+    assert options.request_of(["web", "ls"]).why == []

@@ -11,10 +11,10 @@ try:
 except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
 
-from . import habits
-from .errors import Problem
-from .grammar import VALUES
-from .request import NAMESPACES, Request
+from .. import habits
+from ..errors import Problem
+from ..grammar import VALUES
+from ..request import NAMESPACES, Request
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY = (
