@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
 from docker_nsenter import stage1
 from docker_nsenter.cli import options
+from docker_nsenter.cli.grammar import FLAGS, VALUES  # noqa: E402
 from docker_nsenter.engine import containers, endpoints, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
@@ -33,7 +34,6 @@ from docker_nsenter.enter.refusal import Refusal, printable  # noqa: E402
 from docker_nsenter.enter.supervisor import Supervisor  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.errors import Problem  # noqa: E402
-from docker_nsenter.grammar import FLAGS, VALUES  # noqa: E402
 from docker_nsenter.plan import make_plan  # noqa: E402
 
 ENVIRON = {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "MINE": "1"}

@@ -10,9 +10,9 @@ import posix
 from select import select
 from time import monotonic
 
+from .cli.grammar import FLAGS, VALUES
 from .engine.endpoints import Globals, endpoint, split
 from .errors import Problem
-from .grammar import FLAGS, VALUES
 from .manual import PANELS
 
 TYPE_CHECKING = False

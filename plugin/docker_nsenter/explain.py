@@ -4,9 +4,9 @@ docs/looking.md describes the result, which is what --format json prints.
 """
 
 from . import defaults
+from .cli.grammar import DEFAULTS, FLAGS, VALUES
 from .enter.capabilities import NUMBERS, names
 from .errors import Problem
-from .grammar import DEFAULTS, FLAGS, VALUES
 from .plan import make_plan
 from .request import NAMESPACES, Request
 

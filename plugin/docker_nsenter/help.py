@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .grammar import FLAGS, VALUES
+from .cli.grammar import FLAGS, VALUES
 from .manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
 
 NARROWEST, WIDEST = 60, 96  # columns that still read well

@@ -4,8 +4,8 @@ cli.py is the one source of the grammar; grammar.py is generated from it. `parse
 what they say; for anything else it returns None, and cli.py decides and words the error.
 """
 
+from .cli.grammar import DEFAULTS, FLAGS, VALUES
 from .errors import Problem
-from .grammar import DEFAULTS, FLAGS, VALUES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from docker_nsenter import completion, grammar
+from docker_nsenter import completion
+from docker_nsenter.cli import grammar
 from docker_nsenter.completion import candidates, clean, harmless, pending, position, request, wants_files
 from docker_nsenter.engine.endpoints import Globals
 from docker_nsenter.enter.capabilities import NUMBERS

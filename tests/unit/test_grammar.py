@@ -4,8 +4,8 @@ import shlex
 from typing import Any
 
 import pytest
-from docker_nsenter import generate, grammar
-from docker_nsenter.cli import options
+from docker_nsenter import generate
+from docker_nsenter.cli import grammar, options
 from docker_nsenter.errors import Problem
 from docker_nsenter.request import NAMESPACES, Request, parse
 from hypothesis import given, settings
