@@ -11,9 +11,9 @@ from select import select
 from time import monotonic
 
 from .cli.grammar import FLAGS, VALUES
+from .cli.manual import PANELS
 from .engine.endpoints import Globals, endpoint, split
 from .errors import Problem
-from .manual import PANELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import os
 import sys
 
 from .cli.grammar import FLAGS, VALUES
-from .manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
+from .cli.manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
 
 NARROWEST, WIDEST = 60, 96  # columns that still read well
 COLUMN = 32  # where the texts begin

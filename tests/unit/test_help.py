@@ -7,8 +7,8 @@ import sys
 
 import pexpect
 import pytest
-from docker_nsenter import generate, help, manual
-from docker_nsenter.cli import grammar, options
+from docker_nsenter import generate, help
+from docker_nsenter.cli import grammar, manual, options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
