@@ -191,7 +191,7 @@ def read_request(words: list[str]) -> "Request | None":
 
             habits.behind(plain[1], plain[2], words)
         return Request(*plain)
-    from . import help
+    from .cli import help
 
     if help.wanted(words):
         return None
@@ -206,7 +206,7 @@ def read_request(words: list[str]) -> "Request | None":
 
 def show_help() -> int:
     """Print the help, which needs no engine and no typer."""
-    from . import help
+    from .cli import help
 
     return help.show()
 

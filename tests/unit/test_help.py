@@ -7,13 +7,13 @@ import sys
 
 import pexpect
 import pytest
-from docker_nsenter import generate, help
-from docker_nsenter.cli import grammar, manual, options
+from docker_nsenter import generate
+from docker_nsenter.cli import grammar, help, manual, options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 OPTIONS = [*grammar.FLAGS, *grammar.VALUES]
-PLUGIN = os.path.dirname(os.path.dirname(help.__file__))
+PLUGIN = os.path.dirname(os.path.dirname(os.path.dirname(help.__file__)))
 SHOW = [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {PLUGIN!r}); "]
 MAIN = "from docker_nsenter.__main__ import main; sys.argv[1:] = ['nsenter', '--help']; main()"
 
@@ -92,7 +92,7 @@ def test_in_a_pipe_the_help_is_plain_and_needs_neither_typer_nor_rich() -> None:
     done = subprocess.run([*SHOW[:5], code + watch + MAIN], capture_output=True, text=True, check=True)
     assert "\x1b" not in done.stdout and "╭" not in done.stdout
     loaded = done.stdout.splitlines()[-1]
-    assert "'docker_nsenter.help'" in loaded
+    assert "'docker_nsenter.cli.help'" in loaded
     assert not {f"'{name}'" for name in ("typer", "rich", "re", "inspect", "docker", "textwrap")} & set(
         loaded.strip("[]").split(", ")
     )

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from .cli.grammar import FLAGS, VALUES
-from .cli.manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
+from .grammar import FLAGS, VALUES
+from .manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
 
 NARROWEST, WIDEST = 60, 96  # columns that still read well
 COLUMN = 32  # where the texts begin
