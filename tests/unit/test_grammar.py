@@ -4,8 +4,7 @@ import shlex
 from typing import Any
 
 import pytest
-from docker_nsenter import generate
-from docker_nsenter.cli import grammar, options
+from docker_nsenter.cli import generate, grammar, options
 from docker_nsenter.errors import Problem
 from docker_nsenter.request import NAMESPACES, Request, parse
 from hypothesis import given, settings

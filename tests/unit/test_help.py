@@ -7,8 +7,7 @@ import sys
 
 import pexpect
 import pytest
-from docker_nsenter import generate
-from docker_nsenter.cli import grammar, help, manual, options
+from docker_nsenter.cli import generate, grammar, help, manual, options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .cli import options
+from . import options
 
 HEAD = '"""Generated from cli/options.py by scripts/generate-grammar; a test holds it current."""\n\n'
 PACKAGE = Path(__file__).parent
-PAGE = PACKAGE.parents[1] / "docs/docker-nsenter.1"
+TOP = PACKAGE.parents[2]
+PAGE = TOP / "docs/docker-nsenter.1"
 
 
 def grammar() -> str:
@@ -65,7 +66,7 @@ def manual() -> str:
 
 def man() -> str:
     """Write the man page docker-nsenter(1): the help's texts, and what a page has room for (man(7))."""
-    version = json.loads((PACKAGE.parents[1] / "docker-cli-plugin-metadata").read_text())["Version"]
+    version = json.loads((TOP / "docker-cli-plugin-metadata").read_text())["Version"]
     lines = [
         '.\\" Generated from cli/options.py by scripts/generate-grammar; a test holds it current.',
         f'.TH DOCKER-NSENTER 1 "" "docker nsenter {version}" "Docker"',
