@@ -28,7 +28,16 @@ ALLOWED = {
     "_ctypes",
     "_json",
 }
-HOT = ["request", "engine/endpoints", "engine/containers", "plan", "errors", "stage1", "routes/local", "cli/grammar"]
+HOT = [
+    "cli/request",
+    "engine/endpoints",
+    "engine/containers",
+    "plan",
+    "errors",
+    "stage1",
+    "routes/local",
+    "cli/grammar",
+]
 HOT_ALLOWED = {"posix", "sys"}
 # What runs in the process that enters: os would keep decoded copies of the caller's environment in its memory
 LEAN = ["__main__", "routes/ahead"]

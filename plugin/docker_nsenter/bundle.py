@@ -26,7 +26,7 @@ STAGES = {
         "stage1",
         "engine.endpoints",
         "engine.containers",
-        "request",
+        "cli.request",
         "plan",
         "routes.local",
         "enter.belonging",

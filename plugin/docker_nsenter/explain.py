@@ -5,10 +5,10 @@ docs/looking.md describes the result, which is what --format json prints.
 
 from . import defaults
 from .cli.grammar import DEFAULTS, FLAGS, VALUES
+from .cli.request import NAMESPACES, Request
 from .enter.capabilities import NUMBERS, names
 from .errors import Problem
 from .plan import make_plan
-from .request import NAMESPACES, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

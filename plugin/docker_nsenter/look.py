@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .request import Request
+    from .cli.request import Request
 
 
 def show_listing(request: "Request", options: "endpoints.Globals") -> int:

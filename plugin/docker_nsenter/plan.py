@@ -1,9 +1,9 @@
 """Decide what will happen: a Request and what docker knows of the container become a Plan. Pure, but for --env-file."""
 
+from .cli.request import KERNEL_NAMES, Request
 from .engine.containers import Container
 from .enter.capabilities import ALL, NUMBERS
 from .errors import Problem
-from .request import KERNEL_NAMES, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ What kubectl changes in a new container, an entry changes in its own process (ku
 """
 
 from . import defaults
+from .cli.request import Request
 from .enter.capabilities import ALL, NUMBERS, names
-from .request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import NoReturn
 
+    from .cli.request import Request
     from .engine import containers, endpoints
     from .enter.accept import Plan
-    from .request import Request
 
 NAME = "nsenter"
 
@@ -182,7 +182,7 @@ def _take_globals(request: "Request", options: "endpoints.Globals") -> None:
 
 def read_request(words: list[str]) -> "Request | None":
     """Read the words behind `nsenter`: by the table where that is enough, else by typer; None when help is wanted."""
-    from .request import Request, parse
+    from .cli.request import Request, parse
 
     plain = parse(words)
     if plain is not None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from docker_nsenter import completion
 from docker_nsenter.cli import grammar
+from docker_nsenter.cli.request import PROFILES
 from docker_nsenter.completion import candidates, clean, harmless, pending, position, request, wants_files
 from docker_nsenter.engine.endpoints import Globals
 from docker_nsenter.enter.capabilities import NUMBERS
-from docker_nsenter.request import PROFILES
 from hypothesis import given
 from hypothesis import strategies as st
 

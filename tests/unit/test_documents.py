@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter import stage1
+from docker_nsenter.cli.request import Request
 from docker_nsenter.engine.endpoints import split
-from docker_nsenter.request import Request
 
 TOP = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from docker_nsenter.cli import generate, grammar, options
+from docker_nsenter.cli.request import NAMESPACES, Request, parse
 from docker_nsenter.errors import Problem
-from docker_nsenter.request import NAMESPACES, Request, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,9 +5,9 @@ import shlex
 import pytest
 from docker_nsenter import stage1
 from docker_nsenter.cli import options
+from docker_nsenter.cli.request import Request
 from docker_nsenter.errors import Problem, shell_line
 from docker_nsenter.habits import STRANGERS
-from docker_nsenter.request import Request
 from hypothesis import given
 from hypothesis import strategies as st
 

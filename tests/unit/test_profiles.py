@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from docker_nsenter import defaults
 from docker_nsenter.cli import options
+from docker_nsenter.cli.request import PROFILES as NAMES
 from docker_nsenter.enter.capabilities import ALL, NUMBERS
 from docker_nsenter.errors import Problem
 from docker_nsenter.plan import make_plan
 from docker_nsenter.profiles import PROFILES, words
-from docker_nsenter.request import PROFILES as NAMES
 
 from .test_plan import container, plan
 

@@ -13,8 +13,8 @@ except ImportError:  # typer before 0.26 uses the click package
 
 from .. import habits
 from ..errors import Problem
-from ..request import NAMESPACES, Request
 from .grammar import VALUES
+from .request import NAMESPACES, Request
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY = (

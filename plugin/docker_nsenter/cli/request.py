@@ -1,11 +1,11 @@
 """Hold what the user asked for, and read plain command lines without typer's 60 to 170 ms.
 
-cli.py is the one source of the grammar; grammar.py is generated from it. `parse` takes only lines that mean exactly
-what they say; for anything else it returns None, and cli.py decides and words the error.
+options.py is the one source of the grammar; grammar.py is generated from it. `parse` takes only lines that mean exactly
+what they say; for anything else it returns None, and options.py decides and words the error.
 """
 
-from .cli.grammar import DEFAULTS, FLAGS, VALUES
-from .errors import Problem
+from ..errors import Problem
+from .grammar import DEFAULTS, FLAGS, VALUES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _split_commas(words: list[str]) -> list[str]:
 
 def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        from .habits import nearest
+        from ..habits import nearest
 
         near = nearest(value, [*choices])
         sentence = f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
