@@ -187,9 +187,9 @@ def read_request(words: list[str]) -> "Request | None":
     plain = parse(words)
     if plain is not None:
         if plain[2] and plain[2][0].startswith("-") and plain[2][0] != "--":
-            from . import habits
+            from .cli import suggestions
 
-            habits.behind(plain[1], plain[2], words)
+            suggestions.behind(plain[1], plain[2], words)
         return Request(*plain)
     from .cli import help
 

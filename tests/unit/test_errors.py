@@ -568,12 +568,12 @@ def templates() -> dict[str, str]:
 
 
 def test_every_error_has_a_test() -> None:
-    """A new error needs a row above: what is said, or which test holds it (habits.py has its own table, completion says none)."""
+    """A new error needs a row above: what is said, or which test holds it (suggestions.py has its own table, completion says none)."""
     spoken = [sentence for sentence, _, _ in RAISED]
     for text, place in templates().items():
         pattern = re.escape(text).replace(r"\{\}", ".*")
         known = text in HELD or text in UNPROVOKED or any(re.fullmatch(pattern, each, re.S) for each in spoken)
-        assert known or place.startswith(("habits.py", "completion.py")), f"{place}: no test for {text!r}"
+        assert known or place.startswith(("suggestions.py", "completion.py")), f"{place}: no test for {text!r}"
 
 
 def test_the_tests_that_hold_an_error_exist() -> None:

@@ -6,8 +6,8 @@ import pytest
 from docker_nsenter import stage1
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import Request
+from docker_nsenter.cli.suggestions import STRANGERS
 from docker_nsenter.errors import Problem, shell_line
-from docker_nsenter.habits import STRANGERS
 from hypothesis import given
 from hypothesis import strategies as st
 

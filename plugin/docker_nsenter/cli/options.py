@@ -11,8 +11,8 @@ try:
 except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
 
-from .. import habits
 from ..errors import Problem
+from . import suggestions
 from .grammar import VALUES
 from .request import NAMESPACES, Request
 
@@ -250,7 +250,7 @@ def build() -> Any:
 
 def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     """Read any line as typer does: (values, container, command); Problem for a usage error."""
-    habits.judge(words)
+    suggestions.judge(words)
     try:
         values = build().main(args=words, prog_name="docker nsenter", standalone_mode=False)
     except ClickException as problem:
@@ -276,7 +276,7 @@ def request_of(words: list[str]) -> Request:
     """Read any line into a Request."""
     values, container, command = read(words)
     if command and command[0].startswith("-") and command[0] != "--":
-        habits.behind(container, command, words)
+        suggestions.behind(container, command, words)
     return Request(values, container, command)
 
 

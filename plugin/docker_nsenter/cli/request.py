@@ -89,7 +89,7 @@ def _split_commas(words: list[str]) -> list[str]:
 
 def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        from ..habits import nearest
+        from .suggestions import nearest
 
         near = nearest(value, [*choices])
         sentence = f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"

@@ -1,7 +1,7 @@
 """Show the right line to who types nsenter's options, docker run's, or a mistyped one: a hint that can be pasted."""
 
-from .cli.grammar import FLAGS, VALUES
-from .errors import Problem, near, shell_line
+from ..errors import Problem, near, shell_line
+from .grammar import FLAGS, VALUES
 
 # nsenter's letters for what has a name here
 LETTERS = {"m": "mount", "u": "uts", "i": "ipc", "n": "net", "p": "pid", "C": "cgroup", "U": "userns", "T": "time"}
