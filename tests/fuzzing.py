@@ -34,7 +34,7 @@ from docker_nsenter.enter.refusal import Refusal, printable  # noqa: E402
 from docker_nsenter.enter.supervisor import Supervisor  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.errors import Problem  # noqa: E402
-from docker_nsenter.plan import make_plan  # noqa: E402
+from docker_nsenter.planning.plan import make_plan  # noqa: E402
 
 ENVIRON = {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "MINE": "1"}
 ENDPOINT = endpoints.Endpoint("unix:///nowhere", "default")

@@ -32,7 +32,7 @@ HOT = [
     "cli/request",
     "engine/endpoints",
     "engine/containers",
-    "plan",
+    "planning/plan",
     "errors",
     "stage1",
     "routes/local",

@@ -27,7 +27,7 @@ STAGES = {
         "engine.endpoints",
         "engine.containers",
         "cli.request",
-        "plan",
+        "planning.plan",
         "routes.local",
         "enter.belonging",
         "enter.files",

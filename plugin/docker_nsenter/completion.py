@@ -377,7 +377,7 @@ def programs(container: str, options: Globals) -> "Candidates":
 
 def path_of(environment: list[str]) -> list[str]:
     """Split the PATH that a command would have."""
-    from .plan import DEFAULT_PATH
+    from .planning.plan import DEFAULT_PATH
 
     words: Mapping[str, str] = dict(word.split("=", 1) for word in [DEFAULT_PATH, *environment] if "=" in word)
     return words["PATH"].split(":")

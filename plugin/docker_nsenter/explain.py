@@ -8,7 +8,7 @@ from .cli.grammar import DEFAULTS, FLAGS, VALUES
 from .cli.request import NAMESPACES, Request
 from .enter.capabilities import NUMBERS, names
 from .errors import Problem
-from .plan import make_plan
+from .planning.plan import make_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ class Planned:
 
     def __init__(self, request: "Request", options: "endpoints.Globals", *, here: bool = False) -> None:
         """Look the container up, choose the route, plan; Elsewhere when it is the helper's and must be `here`."""
-        from .plan import make_plan
+        from .planning.plan import make_plan
         from .routes import local
 
         self.request = request

@@ -10,7 +10,7 @@ from docker_nsenter.engine.containers import Container, quote, read_container
 from docker_nsenter.enter import wire
 from docker_nsenter.enter.accept import accept
 from docker_nsenter.errors import Problem
-from docker_nsenter.plan import make_plan
+from docker_nsenter.planning.plan import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
 

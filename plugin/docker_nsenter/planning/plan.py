@@ -1,15 +1,15 @@
 """Decide what will happen: a Request and what docker knows of the container become a Plan. Pure, but for --env-file."""
 
-from .cli.request import KERNEL_NAMES, Request
-from .engine.containers import Container
-from .enter.capabilities import ALL, NUMBERS
-from .errors import Problem
+from ..cli.request import KERNEL_NAMES, Request
+from ..engine.containers import Container
+from ..enter.capabilities import ALL, NUMBERS
+from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .enter.accept import Identity, Plan, PlannedCapabilities
+    from ..enter.accept import Identity, Plan, PlannedCapabilities
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter
@@ -30,7 +30,7 @@ def make_plan(
     """Build the Plan; Problem when the request contradicts itself or the container."""
     more = less = 0
     if request.profile:
-        from . import profiles
+        from .. import profiles
 
         request, more, less = profiles.expand(request, container)
     inside = "mnt" in request.namespaces
