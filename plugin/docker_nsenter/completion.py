@@ -208,7 +208,7 @@ def values(option: str, value: str, options: Globals) -> "Candidates":
     elif parameter == "security_opt":
         yield from SECURITY
     elif parameter == "profile":
-        from .profiles import PROFILES
+        from .planning.profiles import PROFILES
 
         yield from ((name, each.text) for name, each in PROFILES.items())
     elif parameter == "user":

@@ -95,7 +95,7 @@ def profile_words(request: Request, container: "Container") -> list[str]:
     """List the options that --profile stands for."""
     if not request.profile:
         return []
-    from .profiles import words
+    from .planning.profiles import words
 
     return words(request, container)
 

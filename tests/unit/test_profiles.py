@@ -9,7 +9,7 @@ from docker_nsenter.cli.request import PROFILES as NAMES
 from docker_nsenter.enter.capabilities import ALL, NUMBERS
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning.plan import make_plan
-from docker_nsenter.profiles import PROFILES, words
+from docker_nsenter.planning.profiles import PROFILES, words
 
 from .test_plan import container, plan
 

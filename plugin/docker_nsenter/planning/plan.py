@@ -30,7 +30,7 @@ def make_plan(
     """Build the Plan; Problem when the request contradicts itself or the container."""
     more = less = 0
     if request.profile:
-        from .. import profiles
+        from . import profiles
 
         request, more, less = profiles.expand(request, container)
     inside = "mnt" in request.namespaces

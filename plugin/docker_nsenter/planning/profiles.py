@@ -3,13 +3,13 @@
 What kubectl changes in a new container, an entry changes in its own process (kubectl's pkg/cmd/debug/profiles.go).
 """
 
-from . import defaults
-from .cli.request import Request
-from .enter.capabilities import ALL, NUMBERS, names
+from .. import defaults
+from ..cli.request import Request
+from ..enter.capabilities import ALL, NUMBERS, names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .engine.containers import Container
+    from ..engine.containers import Container
 
 NOBODY = "65534:65534"
 UNCONFINED = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "no-new-privileges=false")
