@@ -6,10 +6,11 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from . import defaults, overview
+from . import overview
 from .enter.capabilities import ALL, NUMBERS, names
 from .errors import printable
 from .overview import HOST, ORDER, QUIET, SHARED, WARNING
+from .planning import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

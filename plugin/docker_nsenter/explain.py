@@ -3,11 +3,11 @@
 docs/looking.md describes the result, which is what --format json prints.
 """
 
-from . import defaults
 from .cli.grammar import DEFAULTS, FLAGS, VALUES
 from .cli.request import NAMESPACES, Request
 from .enter.capabilities import NUMBERS, names
 from .errors import Problem
+from .planning import defaults
 from .planning.plan import make_plan
 
 TYPE_CHECKING = False

@@ -2,13 +2,13 @@
 
 import os
 
-from . import defaults
 from .enter import cgroups, facts
 from .enter.capabilities import NUMBERS, names
 from .enter.files import lines, read
 from .enter.namespaces import NAMES, ours
 from .enter.refusal import Refusal
 from .enter.target import Target
+from .planning import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

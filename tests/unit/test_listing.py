@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from docker_nsenter import defaults
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import parse
 from docker_nsenter.describe import show_listing
@@ -12,6 +11,7 @@ from docker_nsenter.engine.containers import Container
 from docker_nsenter.enter.capabilities import names
 from docker_nsenter.errors import Problem
 from docker_nsenter.listing import listing, relate
+from docker_nsenter.planning import defaults
 
 
 def container(name: str, **changes: Any) -> Container:

@@ -3,9 +3,9 @@
 What kubectl changes in a new container, an entry changes in its own process (kubectl's pkg/cmd/debug/profiles.go).
 """
 
-from .. import defaults
 from ..cli.request import Request
 from ..enter.capabilities import ALL, NUMBERS, names
+from . import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .. import defaults
 from ..engine import containers, http
 from ..engine.endpoints import Endpoint
 from ..engine.transport import Stream, attach, write
 from ..enter import capabilities
 from ..enter.files import read
 from ..errors import Problem, printable
+from ..planning import defaults
 from . import images
 from .local import is_here
 from .watcher import DIGITS, PREFIX, Watcher

@@ -1,10 +1,10 @@
 """Know what docker gives a container by default, and what --cap-add, --cap-drop and --privileged make of that."""
 
-from .enter.capabilities import ALL, NUMBERS
+from ..enter.capabilities import ALL, NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .engine.containers import Container
+    from ..engine.containers import Container
 
 # moby/oci/caps/defaults.go, unchanged since Docker 1.2 but for the order
 NAMES = (
