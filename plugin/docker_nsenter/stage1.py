@@ -133,7 +133,7 @@ def plan_of(argv: list[str]) -> "Plan":
 
 def add_tools(request: "Request", options: "endpoints.Globals", plan: "Plan") -> None:
     """Find what --tools names."""
-    from . import tools
+    from .planning import tools
 
     if "mnt" not in plan["namespaces"]:
         raise Problem("--tools goes with the container's files; without them this machine's programs are there already")

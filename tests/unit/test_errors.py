@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import install, stage1, tools
+from docker_nsenter import install, stage1
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import Request
 from docker_nsenter.engine import containers, endpoints, names, transport
@@ -24,7 +24,7 @@ from docker_nsenter.enter import accept, credentials, supervisor, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.refusal import Refusal
 from docker_nsenter.errors import Problem
-from docker_nsenter.planning import plan
+from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes import helper, images
 
 TOP = Path(__file__).resolve().parents[2]

@@ -7,15 +7,15 @@ it is unpacked once into CACHE, which only root can read. No container is made, 
 import os
 import sys
 
-from .engine import containers, endpoints
-from .errors import Problem
-from .stage1 import add_packages
+from ..engine import containers, endpoints
+from ..errors import Problem
+from ..stage1 import add_packages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .enter.accept import PlannedTools
+    from ..enter.accept import PlannedTools
 
 PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 CACHE = "/var/cache/docker-nsenter/tools"
@@ -83,7 +83,7 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
     if reply is None and only_look:
         return {"kind": "tree", "layers": [], "path": PATH}
     if reply is None:
-        from .engine.images import pull
+        from ..engine.images import pull
 
         if not sys.stderr.isatty():
             sys.stderr.write(f"docker nsenter: pulling {name}\n")
@@ -128,15 +128,15 @@ def _layers(reply: "dict[str, Any]", *, visible: bool) -> list[str]:
 
 def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str) -> str:
     """Unpack an image into the cache, once for each image."""
-    from . import unpack
+    from .. import unpack
 
     place = f"{CACHE}/{str(reply['Id']).rpartition(':')[2]}"
     if not os.path.isdir(place):
         if sys.stderr.isatty():
             sys.stderr.write(f"docker nsenter: unpacking {name} into {CACHE}\n")
         add_packages()
-        from .engine import sdk
-        from .engine.images import PATIENCE
+        from ..engine import sdk
+        from ..engine.images import PATIENCE
 
         with sdk.Words(endpoint):
             unpack.unpack(sdk.client(endpoint, PATIENCE).get_image(str(reply["Id"])), place, name)
