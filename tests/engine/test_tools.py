@@ -544,7 +544,7 @@ def test_an_image_is_shown_with_all_its_layers(empty: Callable[..., str], nsente
 def test_an_image_unpacks_to_the_same_files(layered: str, docker: Call, tmp_path: Path) -> None:
     """For engines that keep images elsewhere than in overlay2's directories."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import unpack;"
+        "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter.planning import unpack;"
         "unpack.unpack(iter(lambda: sys.stdin.buffer.read(65536), b''), sys.argv[2], 'image')"
     )
     top = Path(__file__).resolve().parents[2]
@@ -582,8 +582,8 @@ def saved_image(members: "Mapping[str, bytes | str]") -> bytes:
     "image", [b"no archive", saved_image({"bin/sh": b"x" * 9000})[:4000]], ids=["rubbish", "a half"]
 )
 def test_an_image_that_cannot_be_unpacked_leaves_nothing(image: bytes, tmp_path: Path) -> None:
-    from docker_nsenter import unpack
     from docker_nsenter.errors import Problem
+    from docker_nsenter.planning import unpack
 
     with pytest.raises(Problem, match="--tools hostile: the image cannot be unpacked"):
         unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "hostile")
@@ -594,8 +594,8 @@ def test_layers_that_are_compressed_by_zstd_are_named_in_one_sentence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The containerd store hands them out as they were pushed; before 3.14 Python has no zstd."""
-    from docker_nsenter import unpack
     from docker_nsenter.errors import Problem
+    from docker_nsenter.planning import unpack
 
     layer = b"\x28\xb5\x2f\xfd" + bytes(2000)
     image = archive({"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": layer})
@@ -607,7 +607,7 @@ def test_layers_that_are_compressed_by_zstd_are_named_in_one_sentence(
 
 
 def test_no_layer_writes_outside_of_its_directory(tmp_path: Path) -> None:
-    from docker_nsenter import unpack
+    from docker_nsenter.planning import unpack
 
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -128,7 +128,7 @@ def _layers(reply: "dict[str, Any]", *, visible: bool) -> list[str]:
 
 def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str) -> str:
     """Unpack an image into the cache, once for each image."""
-    from .. import unpack
+    from . import unpack
 
     place = f"{CACHE}/{str(reply['Id']).rpartition(':')[2]}"
     if not os.path.isdir(place):

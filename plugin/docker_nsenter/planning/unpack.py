@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 
-from .errors import Problem
+from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
