@@ -33,7 +33,7 @@ def show_listing(request: "Request", options: "endpoints.Globals") -> int:
 def explain(planned: "stage1.Planned") -> int:
     """Explain the Plan and enter nothing."""
     request, container, plan = planned.request, planned.container, planned.plan
-    from . import explain as explaining
+    from .planning import explain as explaining
     from .routes.local import survey
 
     circumstances = explaining.Circumstances(

@@ -3,20 +3,20 @@
 docs/looking.md describes the result, which is what --format json prints.
 """
 
-from .cli.grammar import DEFAULTS, FLAGS, VALUES
-from .cli.request import NAMESPACES, Request
-from .enter.capabilities import NUMBERS, names
-from .errors import Problem
-from .planning import defaults
-from .planning.plan import make_plan
+from ..cli.grammar import DEFAULTS, FLAGS, VALUES
+from ..cli.request import NAMESPACES, Request
+from ..enter.capabilities import NUMBERS, names
+from ..errors import Problem
+from . import defaults
+from .plan import make_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .engine.containers import Container
-    from .enter.accept import Plan
+    from ..engine.containers import Container
+    from ..enter.accept import Plan
 
     Facts = dict[str, Any]
 
@@ -95,7 +95,7 @@ def profile_words(request: Request, container: "Container") -> list[str]:
     """List the options that --profile stands for."""
     if not request.profile:
         return []
-    from .planning.profiles import words
+    from .profiles import words
 
     return words(request, container)
 
