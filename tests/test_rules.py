@@ -116,7 +116,7 @@ def test_the_start_of_stage_2_holds_no_environment(name: str) -> None:
     ("library", "owners"),
     [
         ("typer", {"cli/options.py"}),
-        ("rich", {"describe.py"}),
+        ("rich", {"formatting/tables.py"}),
         ("docker", {"engine/sdk.py"}),
         ("_ctypes", {"enter/kernel.py"}),
         ("ctypes", {"routes/profile.py"}),

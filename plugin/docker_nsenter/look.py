@@ -57,8 +57,8 @@ def _show(request: "Request", found: "dict[str, Any]", kind: str) -> int:
         sys.stdout.write(text)
         return 0
     stage1.add_packages()
-    from . import describe
+    from .formatting import tables
 
-    show = {"listing": describe.show_listing, "card": describe.show_card, "explanation": describe.show_explanation}
+    show = {"listing": tables.show_listing, "card": tables.show_card, "explanation": tables.show_explanation}
     show[kind](found)
     return 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from docker_nsenter.cli import options
-from docker_nsenter.describe import change_text, rows, show_explanation
+from docker_nsenter.formatting.tables import change_text, rows, show_explanation
 from docker_nsenter.planning.explain import Circumstances, explanation
 
 from .test_plan import container

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from docker_nsenter import describe, overview
+from docker_nsenter import overview
+from docker_nsenter.formatting import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def test_a_list_is_drawn_as_rich_draws_it(terminal: bool) -> None:
 
         drawn = shown(ours, columns, terminal=terminal)
         if drawn != b"rich":
-            assert drawn == shown(lambda: describe.show_listing(found), columns, terminal=terminal)
+            assert drawn == shown(lambda: tables.show_listing(found), columns, terminal=terminal)
 
     agree()
 

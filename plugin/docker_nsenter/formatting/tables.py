@@ -6,18 +6,18 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from . import overview
-from .enter.capabilities import ALL, NUMBERS, names
-from .errors import printable
-from .overview import HOST, ORDER, QUIET, SHARED, WARNING
-from .planning import defaults
+from .. import overview
+from ..enter.capabilities import ALL, NUMBERS, names
+from ..errors import printable
+from ..overview import HOST, ORDER, QUIET, SHARED, WARNING
+from ..planning import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from .enter.accept import Plan, PlannedCapabilities, PlannedTools
+    from ..enter.accept import Plan, PlannedCapabilities, PlannedTools
 
     Row = dict[str, Any]
 
