@@ -155,9 +155,9 @@ def run(argv: list[str]) -> int:
 
         return install.main(argv[1:])
     if completing:
-        from . import completion
+        from .commands import complete
 
-        return completion.main(argv)
+        return complete.main(argv)
     from .engine import endpoints
 
     options, command, rest = endpoints.split(argv)

@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-from docker_nsenter import completion
 from docker_nsenter.cli import grammar
 from docker_nsenter.cli.request import PROFILES
-from docker_nsenter.completion import candidates, clean, harmless, pending, position, request, wants_files
+from docker_nsenter.commands import complete
+from docker_nsenter.commands.complete import candidates, clean, harmless, pending, position, request, wants_files
 from docker_nsenter.engine.endpoints import Globals
 from docker_nsenter.enter.capabilities import NUMBERS
 from hypothesis import given
 from hypothesis import strategies as st
 
-PLUGIN = str(Path(completion.__file__).parents[1])
+PLUGIN = str(Path(complete.__file__).parents[2])
 
 
 def offered(*words: str) -> dict[str, str]:
@@ -127,7 +127,7 @@ HOSTILE = (
 def answering(monkeypatch: pytest.MonkeyPatch, passwd: bytes) -> None:
     """Answer for an engine with one container."""
     replies = {"/containers/json": b'[{"Id": "abc", "Names": ["/web"], "Image": "i", "Status": "Up"}]'}
-    monkeypatch.setattr(completion, "fetch", lambda path, _: replies.get(path, passwd))
+    monkeypatch.setattr(complete, "fetch", lambda path, _: replies.get(path, passwd))
 
 
 def test_users_of_a_hostile_passwd_are_offered_only_where_they_are_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_an_odd_passwd_offers_nothing(monkeypatch: pytest.MonkeyPatch, reply: by
 def test_hostile_containers_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     row = b'{"Id": "a$(x)", "Names": ["/$(reboot)", "/ok"], "Image": "$(x)\\u001b[2J",'
     row += b'"Labels": {"com.docker.compose.service": "`x`"}}'
-    monkeypatch.setattr(completion, "fetch", lambda *_: b"[" + row + b", 7, {}]")
+    monkeypatch.setattr(complete, "fetch", lambda *_: b"[" + row + b", 7, {}]")
     assert offered("") == {"ok": "?(x)??2J, None"}
     assert offered("a") == {}
 
@@ -200,33 +200,33 @@ def test_a_context_that_is_missing_is_passed_over_in_silence(context: str) -> No
 
 def test_what_hangs_is_left_behind() -> None:
     started = time.monotonic()
-    found = completion.gather(lambda: (time.sleep(1000) or ("never", "") for _ in "x"))
+    found = complete.gather(lambda: (time.sleep(1000) or ("never", "") for _ in "x"))
     assert found == []
     assert time.monotonic() - started < 30
 
 
 def test_what_was_found_before_something_failed_is_kept() -> None:
-    def find() -> "completion.Candidates":
+    def find() -> "complete.Candidates":
         yield "first", "it is there"
         raise OSError
 
-    assert completion.gather(find) == [b"first\tit is there"]
+    assert complete.gather(find) == [b"first\tit is there"]
 
 
 def test_completion_needs_no_slow_import(tmp_path: Path) -> None:
     seen = tmp_path / "modules"
     start = f"import sys; sys.path.insert(0, {PLUGIN!r}); sys.argv = ['', '__complete', 'nsenter', '--cap-add', '']; "
     code = (
-        "import os; from docker_nsenter import completion; find = completion.candidates\n"
+        "import os; from docker_nsenter.commands import complete; find = complete.candidates\n"
         "def watched(*words):\n"
         "    yield from find(*words)\n"
         f"    open({str(seen)!r}, 'w').write(repr(sorted(sys.modules)))\n"
-        "completion.candidates = watched\n"
+        "complete.candidates = watched\n"
         "from docker_nsenter.__main__ import main; main()"
     )
     env = {"DOCKER_NSENTER_TIMEOUT": "30"}
     subprocess.run([sys.executable, "-I", "-S", "-c", start + code], check=True, stdout=subprocess.DEVNULL, env=env)
     loaded = seen.read_text()
-    assert "'docker_nsenter.completion'" in loaded
+    assert "'docker_nsenter.commands.complete'" in loaded
     for name in ("typer", "rich", "docker", "re", "json", "subprocess", "inspect", "typing"):
         assert f"'{name}'" not in loaded, name

@@ -574,7 +574,7 @@ def test_every_error_has_a_test() -> None:
     for text, place in templates().items():
         pattern = re.escape(text).replace(r"\{\}", ".*")
         known = text in HELD or text in UNPROVOKED or any(re.fullmatch(pattern, each, re.S) for each in spoken)
-        assert known or place.startswith(("suggestions.py", "completion.py")), f"{place}: no test for {text!r}"
+        assert known or place.startswith(("suggestions.py", "complete.py")), f"{place}: no test for {text!r}"
 
 
 def test_the_tests_that_hold_an_error_exist() -> None:

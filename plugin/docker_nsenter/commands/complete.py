@@ -10,16 +10,16 @@ import posix
 from select import select
 from time import monotonic
 
-from .cli.grammar import FLAGS, VALUES
-from .cli.manual import PANELS
-from .engine.endpoints import Globals, endpoint, split
-from .errors import Problem
+from ..cli.grammar import FLAGS, VALUES
+from ..cli.manual import PANELS
+from ..engine.endpoints import Globals, endpoint, split
+from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .engine.containers import Container
+    from ..engine.containers import Container
 
     Candidates = Iterator[tuple[str, str]]
 
@@ -132,7 +132,7 @@ def placeholders() -> dict[str, str]:
 
 def limit() -> float:
     """Tell how many seconds there are: fewer than for an entry, unless the user has said how many."""
-    from .engine.containers import timeout
+    from ..engine.containers import timeout
 
     return timeout() if os.environ.get("DOCKER_NSENTER_TIMEOUT") else LIMIT
 
@@ -208,7 +208,7 @@ def values(option: str, value: str, options: Globals) -> "Candidates":
     elif parameter == "security_opt":
         yield from SECURITY
     elif parameter == "profile":
-        from .planning.profiles import PROFILES
+        from ..planning.profiles import PROFILES
 
         yield from ((name, each.text) for name, each in PROFILES.items())
     elif parameter == "user":
@@ -225,7 +225,7 @@ def values(option: str, value: str, options: Globals) -> "Candidates":
 
 def capabilities(value: str) -> "Candidates":
     """Yield capability names in the spelling that was begun, behind those of a list that stand there."""
-    from .enter.capabilities import NUMBERS
+    from ..enter.capabilities import NUMBERS
 
     head, comma, last = value.rpartition(",")
     listed = {name.upper().removeprefix("CAP_") for name in head.split(",")}
@@ -250,11 +250,11 @@ def clean(text: str) -> str:
 
 def fetch(path: str, options: Globals) -> bytes:
     """Ask the engine; Problem or OSError when it does not say 200."""
-    from .engine import containers
+    from ..engine import containers
 
     place = endpoint(options, os.environ)
     if not containers.is_local(place):
-        from .stage1 import add_packages
+        from ..stage1 import add_packages
 
         add_packages()
     status, body = containers.fetch(place, path)
@@ -265,7 +265,7 @@ def fetch(path: str, options: Globals) -> bytes:
 
 def rows(path: str, options: Globals) -> "list[dict[str, object]]":
     """Ask the engine for a list."""
-    from .enter.wire import loads
+    from ..enter.wire import loads
 
     try:
         listed = loads(fetch(path, options))
@@ -287,7 +287,7 @@ def containers(word: str, options: Globals) -> "Candidates":
                 yield str(name).lstrip("/"), about[str(row.get("Id"))]
     if not word:  # one name in two spellings would stop the shell from completing it
         return
-    from .engine.names import spellings
+    from ..engine.names import spellings
 
     for row in listed:
         yield from ((name, about[str(row.get("Id"))]) for name in sorted(spellings(row)) if harmless(name))
@@ -325,7 +325,7 @@ def images(options: Globals) -> "Candidates":
 
 def users(value: str, options: Globals) -> "Candidates":
     """Yield users of the running containers, or behind USER: their groups; which one it will be is not typed yet."""
-    from .enter.credentials import rows as split_rows
+    from ..enter.credentials import rows as split_rows
 
     name, colon, _ = value.partition(":")
     path, fields = ("/etc/group", 3) if colon else ("/etc/passwd", 4)
@@ -345,7 +345,7 @@ def users(value: str, options: Globals) -> "Candidates":
 
 def file_of(container: str, path: str, options: Globals) -> bytes:
     """Read a small regular file of a container's through the engine, which sends it as a tar archive; b'' for none."""
-    from .engine.containers import quote
+    from ..engine.containers import quote
 
     try:
         archive = fetch(f"/containers/{quote(container)}/archive?path={quote(path)}", options)
@@ -358,7 +358,7 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
 
 def programs(container: str, options: Globals) -> "Candidates":
     """Yield the programs on the container's PATH where root may look; for others the shells that it lists."""
-    from .engine import containers
+    from ..engine import containers
 
     place = endpoint(options, os.environ)
     if container.startswith("pid:"):
@@ -377,7 +377,7 @@ def programs(container: str, options: Globals) -> "Candidates":
 
 def path_of(environment: list[str]) -> list[str]:
     """Split the PATH that a command would have."""
-    from .planning.plan import DEFAULT_PATH
+    from ..planning.plan import DEFAULT_PATH
 
     words: Mapping[str, str] = dict(word.split("=", 1) for word in [DEFAULT_PATH, *environment] if "=" in word)
     return words["PATH"].split(":")
@@ -387,9 +387,9 @@ def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     """Yield the names of programs in directories of a container's; its links are followed inside its root only."""
     from itertools import islice
 
-    from .enter import kernel
-    from .enter.refusal import Refusal
-    from .enter.target import pin
+    from ..enter import kernel
+    from ..enter.refusal import Refusal
+    from ..enter.target import pin
 
     try:
         root = pin(container.pid, container.id, container.owner).root()
