@@ -52,7 +52,7 @@ def install(config: Path, environment: dict[str, str]) -> None:
         subprocess.run([TOP / "scripts/install"], env=environment, check=True, stdout=subprocess.DEVNULL)
         return
     sys.path.insert(0, str(TOP / "plugin"))
-    from docker_nsenter.install import loader
+    from docker_nsenter.commands.install import loader
 
     places = {
         "@METADATA@": str(TOP / "docker-cli-plugin-metadata"),

@@ -151,7 +151,7 @@ def run(argv: list[str]) -> int:
             return 0
         raise
     if argv[:1] == ["install"]:
-        from . import install
+        from .commands import install
 
         return install.main(argv[1:])
     if completing:

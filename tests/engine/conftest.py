@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.install import loader
+from docker_nsenter.commands.install import loader
 
 from ..conftest import TOP, Call, Done, Run
 from ..weaken import Change, weakened

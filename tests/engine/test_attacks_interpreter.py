@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker_nsenter.install import loader
+from docker_nsenter.commands.install import loader
 
 from ..conftest import Call, Done, Run, wait_until
 from .conftest import REAL, Plugin, Raw, build

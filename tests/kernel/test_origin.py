@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker_nsenter.install import loader
+from docker_nsenter.commands.install import loader
 
 from ..weaken import weakened
 from .conftest import plan_for, run_plan

@@ -15,9 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import install, stage1
+from docker_nsenter import stage1
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import Request
+from docker_nsenter.commands import install
 from docker_nsenter.engine import containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import accept, credentials, supervisor, verify

@@ -5,9 +5,9 @@ import re
 import subprocess
 import sys
 
-from . import bundle
-from .engine.endpoints import config_directory
-from .errors import Problem
+from .. import bundle
+from ..engine.endpoints import config_directory
+from ..errors import Problem
 
 SYSTEM = "/usr/local/lib/docker/cli-plugins"
 USAGE = """Usage:  docker-nsenter install [--system] [--remove]
@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
 
 def write(directory: str, target: str) -> None:
     """Write the launcher with this interpreter and this package in its places."""
-    package = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     with open(f"{package}/data/docker-nsenter", encoding="utf-8") as file:
         text = file.read()
     places = {
