@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 def show_listing(request: "Request", options: "endpoints.Globals") -> int:
     """Show all running containers, or everything about one."""
-    from . import listing
+    from .commands import list
     from .engine import running
 
     if request.container.startswith("pid:"):
-        return _show(request, listing.card(containers.process(request.container), [], local=True), "card")
+        return _show(request, list.card(containers.process(request.container), [], local=True), "card")
     endpoint = endpoints.endpoint(options, os.environ)
     local = containers.is_local(endpoint)
     if not local:
         stage1.add_packages()  # the docker SDK
     if not request.container:
-        return _show(request, listing.listing(running.running(endpoint), local=local), "listing")
+        return _show(request, list.listing(running.running(endpoint), local=local), "listing")
     container = containers.find(endpoint, request.container, paused_ok=True)
-    return _show(request, listing.card(container, running.running(endpoint), local=local), "card")
+    return _show(request, list.card(container, running.running(endpoint), local=local), "card")
 
 
 def explain(planned: "stage1.Planned") -> int:

@@ -2,20 +2,20 @@
 
 import os
 
-from .enter import cgroups, facts
-from .enter.capabilities import NUMBERS, names
-from .enter.files import lines, read
-from .enter.namespaces import NAMES, ours
-from .enter.refusal import Refusal
-from .enter.target import Target
-from .planning import defaults
+from ..enter import cgroups, facts
+from ..enter.capabilities import NUMBERS, names
+from ..enter.files import lines, read
+from ..enter.namespaces import NAMES, ours
+from ..enter.refusal import Refusal
+from ..enter.target import Target
+from ..planning import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-    from .engine.containers import Container
+    from ..engine.containers import Container
 
     Row = dict[str, Any]
 
