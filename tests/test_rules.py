@@ -40,7 +40,7 @@ HOT = [
 ]
 HOT_ALLOWED = {"posix", "sys"}
 # What runs in the process that enters: os would keep decoded copies of the caller's environment in its memory
-LEAN = ["__main__", "routes/ahead"]
+LEAN = ["__main__", "routes/bootstrap"]
 LONGEST = 40
 SCRIPTS = [
     "install",

@@ -46,10 +46,10 @@ def main() -> "NoReturn":
         planner = posix.fork()
         if planner:
             load("enter")
-            from .routes import ahead
+            from .routes import bootstrap
 
             posix.close(writer)
-            ahead.become(reader, planner, parent)
+            bootstrap.become(reader, planner, parent)
         load("plan")
         from . import stage1
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
 STAGES = {
-    "enter": ("routes.ahead",),
+    "enter": ("routes.bootstrap",),
     "watch": ("enter.supervisor",),
     "plan": (
         "stage1",

@@ -37,7 +37,7 @@ def loaders(stage: str, module: str) -> str:
     )
 
 
-@pytest.mark.parametrize(("stage", "module"), [("enter", "routes.ahead"), ("plan", "stage1")])
+@pytest.mark.parametrize(("stage", "module"), [("enter", "routes.bootstrap"), ("plan", "stage1")])
 def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str) -> None:
     found = python(copy, loaders(stage, module)).split()
     assert found
@@ -48,7 +48,7 @@ def test_modules_whose_source_changed_since_are_read_from_their_sources(copy: Pa
     source = copy / "docker_nsenter/enter/refusal.py"
     source.write_text(source.read_text() + "\nCHANGED = 1\n")
     found = python(
-        copy, loaders("enter", "routes.ahead") + "; print(sys.modules['docker_nsenter.enter.refusal'].CHANGED)"
+        copy, loaders("enter", "routes.bootstrap") + "; print(sys.modules['docker_nsenter.enter.refusal'].CHANGED)"
     )
     assert "docker_nsenter.enter.refusal=SourceFileLoader" in found.split()
     assert found.split()[-1] == "1"
@@ -56,12 +56,12 @@ def test_modules_whose_source_changed_since_are_read_from_their_sources(copy: Pa
 
 def test_modules_touched_since_are_read_from_their_sources(copy: Path) -> None:
     os.utime(copy / "docker_nsenter/enter/refusal.py", (1, 1))
-    assert "docker_nsenter.enter.refusal=SourceFileLoader" in python(copy, loaders("enter", "routes.ahead")).split()
+    assert "docker_nsenter.enter.refusal=SourceFileLoader" in python(copy, loaders("enter", "routes.bootstrap")).split()
 
 
 def test_without_a_bundle_the_files_do(copy: Path) -> None:
     python(copy, "bundle.remove()")
-    found = python(copy, loaders("enter", "routes.ahead")).split()
+    found = python(copy, loaders("enter", "routes.bootstrap")).split()
     assert {word.rpartition("=")[2] for word in found} == {"SourceFileLoader"}
 
 

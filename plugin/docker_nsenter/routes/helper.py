@@ -76,7 +76,7 @@ class Helper:
 
     def __init__(self, planned: "Planned") -> None:
         """Start the watcher before there is anything to leave behind."""
-        from .ahead import docker_socket
+        from .bootstrap import docker_socket
 
         assert planned.endpoint is not None
         self.planned, self.plan = planned, planned.plan

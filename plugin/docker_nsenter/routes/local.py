@@ -85,12 +85,12 @@ def enter(plan: "Plan", runtime: str) -> "NoReturn":
         from .rootless import bring_filter
 
         bring_filter(plan, runtime)
-    from . import ahead
+    from . import bootstrap
 
     plan_fd = posix.memfd_create("plan")
     send(plan, plan_fd)
     posix.lseek(plan_fd, 0, 0)
-    ahead.execute(plan_fd, 0, ahead.docker_socket())
+    bootstrap.execute(plan_fd, 0, bootstrap.docker_socket())
 
 
 def become_root(pid: int) -> bool:
