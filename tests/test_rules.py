@@ -119,7 +119,7 @@ def test_the_start_of_stage_2_holds_no_environment(name: str) -> None:
         ("rich", {"formatting/tables.py"}),
         ("docker", {"engine/sdk.py"}),
         ("_ctypes", {"enter/kernel.py"}),
-        ("ctypes", {"routes/profile.py"}),
+        ("ctypes", {"routes/seccomp_profile.py"}),
     ],
 )
 def test_a_library_is_imported_in_one_place(library: str, owners: set[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from docker_nsenter.enter import kernel, seccomp
 from docker_nsenter.enter.target import Target
-from docker_nsenter.routes import profile
+from docker_nsenter.routes import seccomp_profile
 
 from ..conftest import Call, Done, Run
 from ..private import Private, with_etc
@@ -69,7 +69,7 @@ def nsenter(engine: dict[str, str]) -> Call:
 @pytest.fixture
 def custom(tmp_path: Path) -> str:
     """Write a profile of the user's own."""
-    path = tmp_path / "profile.json"
+    path = tmp_path / "seccomp_profile.json"
     path.write_text(json.dumps(PROFILE))
     return str(path)
 
@@ -154,7 +154,7 @@ def test_the_filter_decides_as_the_one_that_the_kernel_holds(
     name = run(*(flag.replace("PROFILE", custom) for flag in flags))
     pid, identity = pid_of(name), docker("inspect", "-f", "{{.Id}}", name).stdout.strip()
     theirs = seccomp.copy(Target(pid), 1)[0].program
-    ours = profile.of_process(pid, identity, "runc")
+    ours = seccomp_profile.of_process(pid, identity, "runc")
     for architecture in ARCHITECTURES:
         monkeypatch.setattr(kernel, "AUDIT_ARCH", architecture)
         for number in NUMBERS:

@@ -54,9 +54,9 @@ def bring_filter(plan: "Plan", runtime: str) -> None:
     with open(f"/proc/{pid}/status", "rb") as file:
         filtered = parse_status(file.read())["Seccomp"] == [2]
     if filtered and plan["seccomp"] == "container":
-        from . import profile
+        from . import seccomp_profile
 
-        plan["filters"] = [profile.of_process(pid, container, runtime).hex()]
+        plan["filters"] = [seccomp_profile.of_process(pid, container, runtime).hex()]
         plan["seccomp"] = "given"
 
 
