@@ -247,7 +247,7 @@ def act(request: "Request", options: "endpoints.Globals") -> int:
 
         return local.enter(planned.plan, planned.container.runtime)
     add_packages()
-    from .routes import helper
+    from .routes.helper import helper
 
     return helper.enter(planned)
 

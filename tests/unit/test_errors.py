@@ -26,7 +26,8 @@ from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.refusal import Refusal
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import plan, tools
-from docker_nsenter.routes import helper, images
+from docker_nsenter.routes import images
+from docker_nsenter.routes.helper import helper
 
 TOP = Path(__file__).resolve().parents[2]
 PLUGIN = TOP / "plugin/docker_nsenter"

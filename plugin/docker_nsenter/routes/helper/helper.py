@@ -8,25 +8,25 @@ import os
 import sys
 from collections.abc import Iterator
 
-from ..engine import containers, http
-from ..engine.endpoints import Endpoint
-from ..engine.transport import Stream, attach, write
-from ..enter import capabilities
-from ..enter.files import read
-from ..errors import Problem, printable
-from ..planning import defaults
-from . import images
-from .local import is_here
-from .watcher import DIGITS, PREFIX, Watcher
+from ...engine import containers, http
+from ...engine.endpoints import Endpoint
+from ...engine.transport import Stream, attach, write
+from ...enter import capabilities
+from ...enter.files import read
+from ...errors import Problem, printable
+from ...planning import defaults
+from .. import images
+from ..local import is_here
+from ..watcher import DIGITS, PREFIX, Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..enter.accept import Plan
-    from ..stage1 import Planned
-    from .streams import Client
+    from ...enter.accept import Plan
+    from ...stage1 import Planned
+    from ..streams import Client
 
 # What stage 2 itself does: join, trace, read and write the host's /proc and cgroups, become anybody, make a null device
 NEEDED = (
@@ -76,7 +76,7 @@ class Helper:
 
     def __init__(self, planned: "Planned") -> None:
         """Start the watcher before there is anything to leave behind."""
-        from .bootstrap import docker_socket
+        from ..bootstrap import docker_socket
 
         assert planned.endpoint is not None
         self.planned, self.plan = planned, planned.plan
@@ -93,8 +93,8 @@ class Helper:
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
-        from ..enter.client import connect
-        from . import streams  # noqa: F401
+        from ...enter.client import connect
+        from .. import streams  # noqa: F401
 
         if self.docker is None:
             self.docker = connect(self.socket)
@@ -146,7 +146,7 @@ class Helper:
 
         `pack` makes what the helper is sent first, while the engine starts it.
         """
-        from .streams import Client
+        from ..streams import Client
 
         packed: list[bytes] = []
         for held in self._capabilities():
