@@ -17,7 +17,8 @@ from typing import Any
 import pexpect
 import pytest
 from docker_nsenter.engine.endpoints import Endpoint
-from docker_nsenter.routes import images, watcher
+from docker_nsenter.routes import watcher
+from docker_nsenter.routes.helper import images
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
 from .remote import Remote

@@ -26,8 +26,7 @@ from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.refusal import Refusal
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import plan, tools
-from docker_nsenter.routes import images
-from docker_nsenter.routes.helper import helper
+from docker_nsenter.routes.helper import helper, images
 
 TOP = Path(__file__).resolve().parents[2]
 PLUGIN = TOP / "plugin/docker_nsenter"

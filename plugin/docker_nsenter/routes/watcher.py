@@ -12,7 +12,7 @@ from ..engine import http
 from ..engine.containers import quote
 from ..engine.endpoints import Endpoint
 from ..enter.wire import dumps, loads
-from .images import LABEL
+from .helper.images import LABEL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

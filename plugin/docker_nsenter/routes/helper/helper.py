@@ -15,9 +15,9 @@ from ...enter import capabilities
 from ...enter.files import read
 from ...errors import Problem, printable
 from ...planning import defaults
-from .. import images
 from ..local import is_here
 from ..watcher import DIGITS, PREFIX, Watcher
+from . import images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

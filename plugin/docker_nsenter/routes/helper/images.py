@@ -3,11 +3,11 @@
 import os
 import sys
 
-from ..engine import http
-from ..engine.containers import quote
-from ..engine.endpoints import Endpoint
-from ..enter.wire import dumps
-from ..errors import Problem
+from ...engine import http
+from ...engine.containers import quote
+from ...engine.endpoints import Endpoint
+from ...enter.wire import dumps
+from ...errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = b
 
 def _pull(endpoint: Endpoint, name: str) -> None:
     """Pull the image; say whose it is where that fails."""
-    from ..engine.images import pull
+    from ...engine.images import pull
 
     try:
         pull(endpoint, name)
