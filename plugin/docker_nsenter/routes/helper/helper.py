@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ...enter.accept import Plan
     from ...stage1 import Planned
-    from ..streams import Client
+    from .client import Client
 
 # What stage 2 itself does: join, trace, read and write the host's /proc and cgroups, become anybody, make a null device
 NEEDED = (
@@ -94,7 +94,7 @@ class Helper:
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
         from ...enter.client import connect
-        from .. import streams  # noqa: F401
+        from . import client  # noqa: F401
 
         if self.docker is None:
             self.docker = connect(self.socket)
@@ -146,7 +146,7 @@ class Helper:
 
         `pack` makes what the helper is sent first, while the engine starts it.
         """
-        from ..streams import Client
+        from .client import Client
 
         packed: list[bytes] = []
         for held in self._capabilities():

@@ -9,19 +9,19 @@ import stat
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
-from ..engine.http import Lost
-from ..engine.transport import Stream, write
-from ..enter import kernel, pumps, stdio
-from ..enter.frames import Frames, frame
-from ..enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
-from ..enter.supervisor import PATIENCE as READER_PATIENCE
-from ..enter.terminal import Terminal
-from ..enter.wire import dumps
-from ..errors import Problem
+from ...engine.http import Lost
+from ...engine.transport import Stream, write
+from ...enter import kernel, pumps, stdio
+from ...enter.frames import Frames, frame
+from ...enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
+from ...enter.supervisor import PATIENCE as READER_PATIENCE
+from ...enter.terminal import Terminal
+from ...enter.wire import dumps
+from ...errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..enter.accept import Plan
+    from ...enter.accept import Plan
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to
