@@ -17,8 +17,7 @@ from typing import Any
 import pexpect
 import pytest
 from docker_nsenter.engine.endpoints import Endpoint
-from docker_nsenter.routes import watcher
-from docker_nsenter.routes.helper import images
+from docker_nsenter.routes.helper import images, reaper
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
 from .remote import Remote
@@ -415,11 +414,11 @@ def test_what_nobody_could_remove_is_removed_by_the_next_entry(
     docker("create", "--name", f"{lost}-1", "--label", f"{LABEL}={lost}", "--network", "none", BUSYBOX, "true")
     images.empty(endpoint, lost)
     mine = run()
-    monkeypatch.setattr(watcher, "STALE", 3600.0)
-    watcher._remove_stale(endpoint)
+    monkeypatch.setattr(reaper, "STALE", 3600.0)
+    reaper._remove_stale(endpoint)
     assert left(docker), "others may be at work with what is fresh"
-    monkeypatch.setattr(watcher, "STALE", -1.0)
-    watcher._remove_stale(endpoint)
+    monkeypatch.setattr(reaper, "STALE", -1.0)
+    reaper._remove_stale(endpoint)
     assert not left(docker)
     assert docker("inspect", "-f", "{{.State.Running}}", mine).stdout == "true\n"
 
@@ -438,12 +437,12 @@ def test_what_only_carries_our_label_is_nobodys_to_remove(
         name = f"stranger-{label}"
         docker("create", "--name", name, "--network", "none", image, "nothing")
         kept += [image, name]
-    monkeypatch.setattr(watcher, "STALE", -1.0)
+    monkeypatch.setattr(reaper, "STALE", -1.0)
     endpoint = Endpoint(engine["DOCKER_HOST"], "default")
     try:
-        watcher._remove_stale(endpoint)
-        monkeypatch.setattr(watcher, "PATIENCE", 1.0)
-        watcher._remove(endpoint, lost, b"cid")
+        reaper._remove_stale(endpoint)
+        monkeypatch.setattr(reaper, "PATIENCE", 1.0)
+        reaper._remove(endpoint, lost, b"cid")
         for each in kept:
             docker("inspect", each)
     finally:

@@ -16,8 +16,8 @@ from ...enter.files import read
 from ...errors import Problem, printable
 from ...planning import defaults
 from ..local import is_here
-from ..watcher import DIGITS, PREFIX, Watcher
 from . import images
+from .reaper import DIGITS, PREFIX, Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ watcher was kept from removing.
 import os
 import time
 
-from ..engine import http
-from ..engine.containers import quote
-from ..engine.endpoints import Endpoint
-from ..enter.wire import dumps, loads
-from .helper.images import LABEL
+from ...engine import http
+from ...engine.containers import quote
+from ...engine.endpoints import Endpoint
+from ...enter.wire import dumps, loads
+from .images import LABEL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
