@@ -30,7 +30,7 @@ def refuse_others_code() -> None:
     if posix.geteuid() != 0:
         return
     from .enter import origin
-    from .enter.refusal import Refusal
+    from .enter.errors import Refusal
 
     try:
         origin.check(_may_be_loaded())

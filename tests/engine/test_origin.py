@@ -38,7 +38,7 @@ def launch(plugin: Plugin, tmp_path: Path, engine: dict[str, str]) -> Launch:
 
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_no_line_goes_on_with_code_that_others_can_change(launch: Launch, line: tuple[str, ...]) -> None:
-    for spoiled in ("enter/refusal.py", "look.py", ""):  # what is loaded already, what is not yet, the directory
+    for spoiled in ("enter/errors.py", "look.py", ""):  # what is loaded already, what is not yet, the directory
         done = launch(spoiled, "nsenter", *line)
         assert done.returncode == 125
         assert done.stdout == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter.enter import kernel, labelled_pipes, lsm, mounts, stdio
-from docker_nsenter.enter.refusal import Refusal
+from docker_nsenter.enter.errors import Refusal
 
 from ..conftest import wait_until
 

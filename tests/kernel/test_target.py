@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from docker_nsenter.enter.refusal import Refusal
+from docker_nsenter.enter.errors import Refusal
 from docker_nsenter.enter.target import Target, pin
 
 

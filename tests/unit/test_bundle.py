@@ -45,18 +45,18 @@ def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str
 
 
 def test_modules_whose_source_changed_since_are_read_from_their_sources(copy: Path) -> None:
-    source = copy / "docker_nsenter/enter/refusal.py"
+    source = copy / "docker_nsenter/enter/errors.py"
     source.write_text(source.read_text() + "\nCHANGED = 1\n")
     found = python(
-        copy, loaders("enter", "routes.bootstrap") + "; print(sys.modules['docker_nsenter.enter.refusal'].CHANGED)"
+        copy, loaders("enter", "routes.bootstrap") + "; print(sys.modules['docker_nsenter.enter.errors'].CHANGED)"
     )
-    assert "docker_nsenter.enter.refusal=SourceFileLoader" in found.split()
+    assert "docker_nsenter.enter.errors=SourceFileLoader" in found.split()
     assert found.split()[-1] == "1"
 
 
 def test_modules_touched_since_are_read_from_their_sources(copy: Path) -> None:
-    os.utime(copy / "docker_nsenter/enter/refusal.py", (1, 1))
-    assert "docker_nsenter.enter.refusal=SourceFileLoader" in python(copy, loaders("enter", "routes.bootstrap")).split()
+    os.utime(copy / "docker_nsenter/enter/errors.py", (1, 1))
+    assert "docker_nsenter.enter.errors=SourceFileLoader" in python(copy, loaders("enter", "routes.bootstrap")).split()
 
 
 def test_without_a_bundle_the_files_do(copy: Path) -> None:
@@ -74,7 +74,7 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
         " and type(m.__loader__).__name__ != 'Loader'))"
     )
     assert set(python(copy, code).split()) <= {
-        f"docker_nsenter.enter.{name}" for name in ("target", "files", "refusal", "kernel")
+        f"docker_nsenter.enter.{name}" for name in ("target", "files", "errors", "kernel")
     }
 
 

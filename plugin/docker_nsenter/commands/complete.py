@@ -388,7 +388,7 @@ def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     from itertools import islice
 
     from ..enter import kernel
-    from ..enter.refusal import Refusal
+    from ..enter.errors import Refusal
     from ..enter.target import pin
 
     try:

@@ -4,9 +4,9 @@ import os
 
 from ..enter import cgroups, facts
 from ..enter.capabilities import NUMBERS, names
+from ..enter.errors import Refusal
 from ..enter.files import lines, read
 from ..enter.namespaces import NAMES, ours
-from ..enter.refusal import Refusal
 from ..enter.target import Target
 from ..planning import defaults
 

@@ -7,7 +7,7 @@ from . import client, kernel, seal, shelter, stdio, wire
 from .accept import accept
 from .child import Channels, exit_status, start
 from .entry import Entry
-from .refusal import Refusal, printable, say
+from .errors import Refusal, printable, say
 from .steps import PREPARE
 
 TYPE_CHECKING = False

@@ -1,8 +1,8 @@
 """Accept a Plan: every field known, of its type and within bounds, before anything is done with it."""
 
 from .capabilities import ALL
+from .errors import Refusal
 from .namespaces import NAMES
-from .refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 
 import posix
 
+from .errors import Refusal
 from .files import lines, read
-from .refusal import Refusal
 from .target import Target
 
 TYPE_CHECKING = False

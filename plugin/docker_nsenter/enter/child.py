@@ -14,7 +14,7 @@ from time import sleep
 from . import command, kernel, seccomp
 from .cgroups import not_delegated
 from .entry import Entry
-from .refusal import Refusal
+from .errors import Refusal
 from .steps import COMMAND, INIT, INSTALL
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ from _signal import SIGKILL
 from select import POLLIN, poll
 
 from . import kernel
+from .errors import Refusal
 from .files import read_all
-from .refusal import Refusal
 
 LARGEST_PLAN = 64 << 20
 

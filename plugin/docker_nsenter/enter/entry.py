@@ -4,9 +4,9 @@ import posix
 
 from . import capabilities, credentials, lsm, namespaces, seccomp
 from .cgroups import Cgroups
+from .errors import Refusal
 from .files import read
 from .limits import Limits
-from .refusal import Refusal
 from .stdio import Stdio
 from .target import Target, parse_status
 

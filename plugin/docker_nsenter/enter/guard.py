@@ -10,8 +10,8 @@ import posix
 from fcntl import ioctl
 
 from . import capabilities, lsm
+from .errors import Refusal, printable, say
 from .files import read
-from .refusal import Refusal, printable, say
 from .target import parse_status
 
 TYPE_CHECKING = False

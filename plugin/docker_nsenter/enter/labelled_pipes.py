@@ -10,7 +10,7 @@ import posix
 from _signal import SIGKILL
 
 from . import kernel, lsm
-from .refusal import Refusal
+from .errors import Refusal
 
 DESK = b"/dev"  # covered in the child's own mount namespace only
 COUNT = 3

@@ -1,8 +1,8 @@
 """Give the command the container's resource limits and its place in the out-of-memory order."""
 
 from . import kernel
+from .errors import say
 from .files import read, write
-from .refusal import say
 from .target import Target
 
 NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)

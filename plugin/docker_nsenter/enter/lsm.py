@@ -6,9 +6,9 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 
 import posix
 
+from .errors import Refusal
 from .files import read, write
 from .mounts import detached
-from .refusal import Refusal
 from .target import Target
 
 SELINUX = "/sys/fs/selinux"

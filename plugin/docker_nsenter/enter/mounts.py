@@ -7,7 +7,7 @@ import posix
 from _signal import SIGCHLD
 
 from . import kernel
-from .refusal import Refusal
+from .errors import Refusal
 
 
 def clone_proc(mount_namespace: int) -> int:

@@ -8,8 +8,8 @@ import posix
 import sys
 from _frozen_importlib import FrozenImporter
 
+from .errors import Refusal
 from .files import read
-from .refusal import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from time import monotonic, sleep
 
 from . import kernel
 from .belonging import LARGEST_CONFIG, NO_MONITOR, bundle_of
+from .errors import Refusal
 from .files import read
-from .refusal import Refusal
 from .target import Target, ended, parse_status
 from .wire import loads
 

@@ -11,7 +11,7 @@ from fcntl import fcntl
 
 from . import kernel
 from .capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
-from .refusal import Refusal
+from .errors import Refusal
 from .seal import START, unwritable
 
 TYPE_CHECKING = False

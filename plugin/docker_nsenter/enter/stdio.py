@@ -10,8 +10,8 @@ import posix
 from _stat import S_ISCHR, S_ISFIFO
 
 from . import kernel, labelled_pipes
+from .errors import Refusal
 from .mounts import private_null
-from .refusal import Refusal
 
 PTMX_DEVICE = 0x502  # character device 5:2
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441

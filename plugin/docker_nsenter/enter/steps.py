@@ -28,7 +28,7 @@ from . import (
     stdio,
 )
 from .entry import Entry, resolve
-from .refusal import Refusal, say
+from .errors import Refusal, say
 from .target import ended, pin
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 from . import client, origin, powerless, pumps, seccomp, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
-from .refusal import Refusal, printable, say
+from .errors import Refusal, printable, say
 from .terminal import VINTR, VQUIT, VSUSP, Terminal
 from .verify import Check
 

@@ -4,8 +4,8 @@ import posix
 
 from . import capabilities, facts, guard, lsm, namespaces, seccomp
 from .entry import Entry, resolve
+from .errors import Refusal
 from .files import read
-from .refusal import Refusal
 from .target import pin
 from .verify import expected
 

@@ -4,8 +4,8 @@ import posix
 
 from . import kernel
 from .belonging import belongs
+from .errors import Refusal
 from .files import read
-from .refusal import Refusal
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers
 FIELDS = {

@@ -19,8 +19,8 @@ from _stat import S_ISDIR, S_ISLNK
 
 from . import kernel
 from .credentials import read_inside
+from .errors import Refusal
 from .files import read_all
-from .refusal import Refusal
 from .wire import WHITESPACE
 
 TYPE_CHECKING = False

@@ -7,8 +7,8 @@ import posix
 
 from . import scheduling, shelter
 from .cgroups import parse
+from .errors import Refusal
 from .files import read
-from .refusal import Refusal
 from .seal import sealed
 from .target import parse_status
 
