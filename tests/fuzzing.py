@@ -28,7 +28,7 @@ from docker_nsenter.cli import options
 from docker_nsenter.cli.grammar import FLAGS, VALUES  # noqa: E402
 from docker_nsenter.engine import containers, endpoints, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
-from docker_nsenter.enter import cgroups, command, credentials, facts, limits, seccomp, wire  # noqa: E402
+from docker_nsenter.enter import cgroups, command, credentials, facts, jsonlite, limits, seccomp  # noqa: E402
 from docker_nsenter.enter.accept import FIELDS, accept  # noqa: E402
 from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
 from docker_nsenter.enter.supervisor import Supervisor  # noqa: E402
@@ -96,7 +96,7 @@ def own_options(line: list[str]) -> None:
             if request.container.startswith("pid:"):
                 assert containers.process(request.container).pid > 0
             made = make_plan(request, container(), environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-            assert accept(wire.loads(wire.dumps(made))) == made
+            assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
     except (Problem, options.HelpWanted) as problem:
         sound(str(problem), getattr(problem, "status", 0))
     except Refusal as refusal:
@@ -172,7 +172,7 @@ def engines_reply(reply: bytes) -> None:
     try:
         _, body = containers._parse_reply(reply, ENDPOINT)
         try:
-            value = wire.loads(body)
+            value = jsonlite.loads(body)
         except ValueError:
             return
         try:
@@ -182,7 +182,7 @@ def engines_reply(reply: bytes) -> None:
         found = containers.read_container(value)
         containers.refuse_unless_running(found, value, paused_ok=False)
         made = make_plan(REQUEST, found, environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-        assert accept(wire.loads(wire.dumps(made))) == made
+        assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
     except Problem as problem:
         sound(problem.sentence, problem.status)
     except Refusal as refusal:
@@ -310,11 +310,11 @@ plans = st.one_of(
 def plan(text: bytes) -> None:
     """Accept a Plan or name what is wrong with it; read JSON as the json package does."""
     try:
-        expected = json.loads(text.decode("utf-8", "surrogateescape"), parse_constant=wire._Rules.parse_constant)
+        expected = json.loads(text.decode("utf-8", "surrogateescape"), parse_constant=jsonlite._Rules.parse_constant)
     except (ValueError, RecursionError):
         expected = ValueError
     try:
-        value = wire.loads(text)
+        value = jsonlite.loads(text)
     except ValueError:
         assert expected is ValueError
         return

@@ -88,7 +88,7 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
     """After setns an import would execute the container's files with root's power."""
     found = set(imports(tree(path), top_only=False))
     top = set(imports(tree(path), top_only=True))
-    if path.name == "wire.py":  # read before anything is joined; json is there only where _json is not
+    if path.name == "jsonlite.py":  # read before anything is joined; json is there only where _json is not
         found.discard(("json", 0))
     if path.name == "steps.py":  # only --tools needs it, and that step is the supervisor's, before anything is joined
         found.discard(("tools", 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import facts, limits, wire
+from docker_nsenter.enter import facts, jsonlite, limits
 from docker_nsenter.enter.accept import accept
 from docker_nsenter.enter.target import parse_status
 
@@ -92,7 +92,7 @@ def test_the_plan_in_it_is_what_stage_2_obeys(run: Run, nsenter: Call) -> None:
     name = run()
     found = dry_run(nsenter, "--profile", "netadmin", "--net-only", name, "ip", "link")
     assert found["schema"] == "docker-nsenter.dry-run/1"
-    assert accept(wire.loads(wire.dumps(found["plan"]))) == found["plan"]
+    assert accept(jsonlite.loads(jsonlite.dumps(found["plan"]))) == found["plan"]
     assert [name for name, space in found["namespaces"].items() if space["joined"]] == ["net"]
     assert found["profile"] == ["--cap-add", "NET_ADMIN,NET_RAW"]
     options = {row["option"]: row["changes"] for row in found["options"]}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.engine.containers import Container, quote, read_container
-from docker_nsenter.enter import wire
+from docker_nsenter.enter import jsonlite
 from docker_nsenter.enter.accept import accept
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning.plan import make_plan
@@ -29,7 +29,7 @@ def plan(line: str, *, environ: dict[str, str] | None = None, tty: bool = False,
     """Plan a line."""
     request = options.request_of(shlex.split(line))
     made = make_plan(request, container(**changes), environ=environ or {"MINE": "1"}, stdin_tty=tty, stdout_tty=tty)
-    assert accept(wire.loads(wire.dumps(made))) == made
+    assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
     return dict(made)
 
 
@@ -140,10 +140,10 @@ values = st.recursive(
 @given(values)
 def test_json_is_written_and_read_as_json_does(value: object) -> None:
     assert (
-        json.loads(wire.dumps(value))
+        json.loads(jsonlite.dumps(value))
         == value
-        == wire.loads(wire.dumps(value))
-        == wire.loads(json.dumps(value).encode())
+        == jsonlite.loads(jsonlite.dumps(value))
+        == jsonlite.loads(json.dumps(value).encode())
     )
 
 
@@ -153,7 +153,7 @@ def test_rubbish_is_not_json(data: bytes) -> None:
         expected = json.loads(data.decode())
     except ValueError:
         with pytest.raises(ValueError, match=""):
-            wire.loads(data + b"\0")
+            jsonlite.loads(data + b"\0")
         return
     if not isinstance(expected, float):
-        assert wire.loads(data) == expected
+        assert jsonlite.loads(data) == expected

@@ -265,7 +265,7 @@ def fetch(path: str, options: Globals) -> bytes:
 
 def rows(path: str, options: Globals) -> "list[dict[str, object]]":
     """Ask the engine for a list."""
-    from ..enter.wire import loads
+    from ..enter.jsonlite import loads
 
     try:
         listed = loads(fetch(path, options))

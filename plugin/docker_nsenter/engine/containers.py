@@ -2,7 +2,7 @@
 
 import posix
 
-from ..enter.wire import loads
+from ..enter.jsonlite import loads
 from ..errors import Problem, as_root, printable
 from .endpoints import Endpoint
 

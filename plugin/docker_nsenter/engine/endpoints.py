@@ -6,7 +6,7 @@ Parsing copies pflag, the Go library that docker uses; the choice of the engine 
 
 import posix
 
-from ..enter.wire import loads
+from ..enter.jsonlite import loads
 from ..errors import Problem
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
 """Have the engine make things: by hand over a unix socket, for the SDK takes 100 ms to import; else by the SDK."""
 
-from ..enter.wire import loads
+from ..enter.jsonlite import loads
 from ..errors import Problem
 from . import containers
 

@@ -1,6 +1,6 @@
 """Ask the engine about all its running containers: one connection, and the questions sent ahead of the answers."""
 
-from ..enter.wire import loads
+from ..enter.jsonlite import loads
 from . import containers
 from .endpoints import Endpoint
 

@@ -3,7 +3,7 @@
 import posix
 import sys
 
-from . import client, kernel, seal, shelter, stdio, wire
+from . import client, jsonlite, kernel, seal, shelter, stdio
 from .accept import accept
 from .child import Channels, exit_status, start
 from .entry import Entry
@@ -88,7 +88,7 @@ def execute_instead(text: bytes) -> None:
 def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
     """Accept the Plan, prepare, run; return the command's exit status. `docker` is the connection to it, or -1."""
     try:
-        plan = accept(wire.loads(text))
+        plan = accept(jsonlite.loads(text))
     except ValueError:
         raise Refusal("the plan is not JSON") from None
     entry = Entry(plan, home, files)

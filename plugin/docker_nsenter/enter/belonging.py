@@ -11,7 +11,7 @@ of such a monitor is the container's, whatever it has done to its own files (chr
 
 import posix
 
-from . import wire
+from . import jsonlite
 from .files import lines, read
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def _is_inside(proc: int, monitor: int, bundle: str) -> bool:
         return False
     if _shows_engines_files(lines("mountinfo", at=proc)):
         return True
-    config = wire.loads(read(f"{bundle}/config.json", at=monitor, limit=LARGEST_CONFIG))
+    config = jsonlite.loads(read(f"{bundle}/config.json", at=monitor, limit=LARGEST_CONFIG))
     path = config["root"]["path"]
     files = posix.stat(f"root{path}" if path.startswith("/") else f"{bundle}/{path}", dir_fd=monitor).st_dev
     return files in (posix.stat("root/.", dir_fd=proc).st_dev, posix.stat("exe", dir_fd=proc).st_dev)

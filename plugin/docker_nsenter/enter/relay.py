@@ -12,7 +12,7 @@ import termios
 from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
 from select import POLLIN, POLLOUT, poll
 
-from . import kernel, powerless, stdio, wire
+from . import jsonlite, kernel, powerless, stdio
 from .__main__ import serve
 from .child import exit_status
 from .files import read
@@ -31,7 +31,7 @@ def main() -> "NoReturn":
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
     frames = Frames()
-    described, plan = wire.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
+    described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
     Relay(described, frames).run(plan)
 
 

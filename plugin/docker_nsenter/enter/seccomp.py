@@ -19,8 +19,8 @@ from . import kernel
 from .belonging import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .errors import Refusal
 from .files import read
+from .jsonlite import loads
 from .target import Target, ended, parse_status
-from .wire import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

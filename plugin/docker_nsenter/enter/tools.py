@@ -21,7 +21,7 @@ from . import kernel
 from .credentials import read_inside
 from .errors import Refusal
 from .files import read_all
-from .wire import WHITESPACE
+from .jsonlite import WHITESPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

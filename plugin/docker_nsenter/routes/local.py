@@ -108,9 +108,9 @@ def become_root(pid: int) -> bool:
 
 def send(plan: "Plan", fd: int) -> None:
     """Write the Plan for stage 2, which may have ended already."""
-    from ..enter import wire
+    from ..enter import jsonlite
 
-    data = wire.dumps(plan).encode("ascii")
+    data = jsonlite.dumps(plan).encode("ascii")
     while data:
         data = data[posix.write(fd, data) :]
 

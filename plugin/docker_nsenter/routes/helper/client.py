@@ -13,10 +13,10 @@ from ...engine.http import Lost
 from ...engine.transport import Stream, write
 from ...enter import kernel, pumps, stdio
 from ...enter.frames import Frames, frame
+from ...enter.jsonlite import dumps
 from ...enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.supervisor import PATIENCE as READER_PATIENCE
 from ...enter.terminal import Terminal
-from ...enter.wire import dumps
 from ...errors import Problem
 
 TYPE_CHECKING = False

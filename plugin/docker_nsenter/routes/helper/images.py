@@ -6,7 +6,7 @@ import sys
 from ...engine import http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
-from ...enter.wire import dumps
+from ...enter.jsonlite import dumps
 from ...errors import Problem
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ import time
 from ...engine import http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
-from ...enter.wire import dumps, loads
+from ...enter.jsonlite import dumps, loads
 from .images import LABEL
 
 TYPE_CHECKING = False
