@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .cli.request import Request
     from .engine import containers, endpoints
-    from .enter.accept import Plan
+    from .enter.validate import Plan
 
 NAME = "nsenter"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from docker_nsenter.enter import facts, jsonlite, limits
-from docker_nsenter.enter.accept import accept
 from docker_nsenter.enter.target import parse_status
+from docker_nsenter.enter.validate import accept
 
 from ..conftest import Call, Run, wait_until
 

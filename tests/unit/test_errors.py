@@ -21,7 +21,7 @@ from docker_nsenter.cli.request import Request
 from docker_nsenter.commands import install
 from docker_nsenter.engine import containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
-from docker_nsenter.enter import accept, credentials, supervisor, verify
+from docker_nsenter.enter import credentials, supervisor, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import Refusal
 from docker_nsenter.errors import Problem
@@ -293,12 +293,12 @@ RAISED: list[Row] = [
         lambda: request("--why", "--detach", "web", "ls"),
     ),
     ("the plan is not JSON", "", lambda: stage2.enter(b"{", "", -1, -1, "")),
-    ("the plan is not an object", "", lambda: accept.accept([])),
-    ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: accept.accept({})),
+    ("the plan is not an object", "", lambda: validate.accept([])),
+    ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.accept({})),
     (
         "the plan's filters do not fit what it says of seccomp",
         "",
-        lambda: accept.accept({**planned("web"), "seccomp": "given"}),
+        lambda: validate.accept({**planned("web"), "seccomp": "given"}),
     ),  # type: ignore[dict-item]
     ("3000000000 is no user or group id: the largest is 2147483647", "", lambda: credentials.number("3000000000")),
     ("the container has no user nobdy in its /etc/passwd", "", lambda: credentials._user([], "nobdy")),

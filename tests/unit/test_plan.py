@@ -8,7 +8,7 @@ import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.engine.containers import Container, quote, read_container
 from docker_nsenter.enter import jsonlite
-from docker_nsenter.enter.accept import accept
+from docker_nsenter.enter.validate import accept
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning.plan import make_plan
 from hypothesis import given

@@ -4,11 +4,11 @@ import posix
 import sys
 
 from . import client, jsonlite, kernel, seal, shelter, stdio
-from .accept import accept
 from .child import Channels, exit_status, start
 from .entry import Entry
 from .errors import Refusal, printable, say
 from .steps import PREPARE
+from .validate import accept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

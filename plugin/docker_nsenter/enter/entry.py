@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .accept import Plan
     from .tools import Tools
+    from .validate import Plan
 
 WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border
 

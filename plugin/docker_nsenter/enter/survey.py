@@ -11,8 +11,8 @@ from .verify import expected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .accept import Plan
     from .facts import Facts
+    from .validate import Plan
 
 
 UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..enter.accept import Plan, PlannedCapabilities, PlannedTools
+    from ..enter.validate import Plan, PlannedCapabilities, PlannedTools
 
     Row = dict[str, Any]
 

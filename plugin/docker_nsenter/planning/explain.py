@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..engine.containers import Container
-    from ..enter.accept import Plan
+    from ..enter.validate import Plan
 
     Facts = dict[str, Any]
 

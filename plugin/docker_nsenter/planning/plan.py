@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..enter.accept import Identity, Plan, PlannedCapabilities
+    from ..enter.validate import Identity, Plan, PlannedCapabilities
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter

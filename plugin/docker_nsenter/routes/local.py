@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..engine.containers import Container
     from ..engine.endpoints import Endpoint
-    from ..enter.accept import Plan
+    from ..enter.validate import Plan
 
 
 def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> tuple[str, str]:

@@ -13,7 +13,7 @@ from ..errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..enter.accept import Plan
+    from ..enter.validate import Plan
 
 NS_GET_PARENT, NS_GET_OWNER_UID = 0xB702, 0xB704  # linux/nsfs.h
 

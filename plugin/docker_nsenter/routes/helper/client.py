@@ -21,7 +21,7 @@ from ...errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...enter.accept import Plan
+    from ...enter.validate import Plan
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ...enter.accept import Plan
+    from ...enter.validate import Plan
     from ...stage1 import Planned
     from .client import Client
 
