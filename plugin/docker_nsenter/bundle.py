@@ -29,7 +29,7 @@ STAGES = {
         "cli.request",
         "planning.plan",
         "routes.local",
-        "enter.belonging",
+        "enter.membership",
         "enter.files",
     ),
 }

@@ -1,7 +1,7 @@
 """Find a container in what its engine keeps on disk, for when the engine itself does not answer.
 
 Only root comes here, and believes only files that nobody but root can have written. The process that the state names is
-pinned as always: a stale number is recognised by whose child it is (enter/belonging.py).
+pinned as always: a stale number is recognised by whose child it is (enter/membership.py).
 """
 
 import os

@@ -16,10 +16,10 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from . import kernel
-from .belonging import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .errors import Refusal
 from .files import read
 from .jsonlite import loads
+from .membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .target import Target, ended, parse_status
 
 TYPE_CHECKING = False

@@ -3,9 +3,9 @@
 import posix
 
 from . import kernel
-from .belonging import belongs
 from .errors import Refusal
 from .files import read
+from .membership import belongs
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers
 FIELDS = {

@@ -49,8 +49,8 @@ def is_here(container: "Container") -> bool:
 
     Stage 2 asks the same when the process is pinned.
     """
-    from ..enter.belonging import belongs
     from ..enter.files import read
+    from ..enter.membership import belongs
 
     try:
         proc = posix.open(f"/proc/{container.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
