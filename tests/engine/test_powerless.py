@@ -120,7 +120,7 @@ def outcome(act: Callable[[], object]) -> "int | str":
 def as_if(code: str) -> Callable[[], object]:
     """Compile what the child does."""
     names: dict[str, object] = {}
-    exec("import fcntl, os, signal, socket, time, select\nfrom docker_nsenter.enter import kernel", names)  # noqa: S102
+    exec("import fcntl, os, signal, socket, time, select\nfrom docker_nsenter.enter.linux import syscalls", names)  # noqa: S102
     return lambda: exec(code, names)  # noqa: S102
 
 
@@ -137,15 +137,15 @@ REFUSED = "Operation not permitted"
         ("os.kill(-1, 0)", REFUSED),
         ("fcntl.ioctl(0, 0x5412, b'x')", REFUSED),  # TIOCSTI
         ("fcntl.fcntl(1, 1026, 0)", REFUSED),  # F_NOTIFY
-        ("kernel.mmap(0, 4096, 7, 0x22, -1)", REFUSED),
+        ("syscalls.mmap(0, 4096, 7, 0x22, -1)", REFUSED),
         ("socket.socket(socket.AF_UNIX)", REFUSED),
         ("os.setuid(0)", REFUSED),
-        ("kernel.prctl(4, 1)", REFUSED),
+        ("syscalls.prctl(4, 1)", REFUSED),
         ("os.unlink('/nowhere')", REFUSED),
         ("os.execv('/bin/true', ['true'])", SIGSYS),
         ("os.fork()", SIGSYS),
-        ("kernel.ptrace(0x4206, 1, 0, 0)", SIGSYS),
-        ("kernel.unshare(0)", SIGSYS),
+        ("syscalls.ptrace(0x4206, 1, 0, 0)", SIGSYS),
+        ("syscalls.unshare(0)", SIGSYS),
         ("os.kill(os.getpid(), 0); os.killpg(0, 0)", "done"),
         ("os.isatty(0); os.isatty(1); time.sleep(0.01); time.monotonic(); select.select([], [], [], 0.01)", "done"),
         ("x = [bytes(1 << n) for n in range(24)]; del x; y = bytearray(9); [y.extend(y) for _ in range(20)]", "done"),

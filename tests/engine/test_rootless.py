@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import kernel, seccomp
+from docker_nsenter.enter import seccomp
+from docker_nsenter.enter.linux import syscalls
 from docker_nsenter.enter.target import Target
 from docker_nsenter.routes import seccomp_profile
 
@@ -156,10 +157,10 @@ def test_the_filter_decides_as_the_one_that_the_kernel_holds(
     theirs = seccomp.copy(Target(pid), 1)[0].program
     ours = seccomp_profile.of_process(pid, identity, "runc")
     for architecture in ARCHITECTURES:
-        monkeypatch.setattr(kernel, "AUDIT_ARCH", architecture)
+        monkeypatch.setattr(syscalls, "AUDIT_ARCH", architecture)
         for number in NUMBERS:
             assert seccomp.decide(ours, number) == seccomp.decide(theirs, number), (architecture, number)
-    monkeypatch.setattr(kernel, "AUDIT_ARCH", ARCHITECTURES[kernel.MACHINE == "aarch64"])
+    monkeypatch.setattr(syscalls, "AUDIT_ARCH", ARCHITECTURES[syscalls.MACHINE == "aarch64"])
     for number in range(460):
         for arguments in ARGUMENTS:
             found = [seccomp.decide(program, number, arguments) for program in (ours, theirs)]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter import kernel, seccomp
+from docker_nsenter.enter import seccomp
+from docker_nsenter.enter.linux import syscalls
 from docker_nsenter.enter.target import Target
 
 from .conftest import plan_for, run_plan
@@ -32,7 +33,8 @@ PROGRAM = b"".join(
 DONOR = f"""
 import sys; sys.path.insert(0, {LIBRARY!r})
 import os, select
-from docker_nsenter.enter import kernel, seccomp
+from docker_nsenter.enter.linux import syscalls
+from docker_nsenter.enter import seccomp
 for _ in range({{count}}):
     seccomp.install([seccomp.Filter({PROGRAM!r}, 0)])
 print("ready", flush=True)
@@ -214,7 +216,9 @@ THREAD = "import threading, time; threading.Thread(target=time.sleep, args=(1000
 CHILD = "import os, time; os.fork(); time.sleep(1000)"
 LEFT = "import os, time; os.fork() or os.setsid(); time.sleep(1000)"
 ALONE = "import time; time.sleep(1000)"
-VFORK = "import time; kernel.clone(0x4011); time.sleep(1000)"  # CLONE_VFORK without CLONE_VM: the child goes on in here
+VFORK = (
+    "import time; syscalls.clone(0x4011); time.sleep(1000)"  # CLONE_VFORK without CLONE_VM: the child goes on in here
+)
 
 
 def traced(pid: int) -> "subprocess.Popen[bytes]":
@@ -358,7 +362,7 @@ def test_a_filter_of_the_processs_own_making_that_fakes_a_success_is_refused() -
 
 # --- a filter that forbids the fork ---------------------------------------------------------------------------------
 
-CHILDLESS = PROGRAM.replace(ACCT.to_bytes(4, "little"), kernel.NUMBER["clone"].to_bytes(4, "little"), 1)
+CHILDLESS = PROGRAM.replace(ACCT.to_bytes(4, "little"), syscalls.NUMBER["clone"].to_bytes(4, "little"), 1)
 
 
 @pytest.mark.parametrize("traced", [False, True], ids=["made", "refused where we are traced ourselves"])

@@ -4,7 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from docker_nsenter.enter import calls, capabilities, kernel, why
+from docker_nsenter.enter import calls, capabilities, why
+from docker_nsenter.enter.linux import syscalls
 
 INCLUDE = Path("/usr/include")
 MACHINE = os.uname().machine
@@ -24,9 +25,9 @@ def syscall_numbers(header: Path) -> dict[str, int]:
 
 def numbers_for(machine: str) -> dict[str, int]:
     """Evaluate the kernel module's table as on another machine."""
-    source = Path(kernel.__file__).read_text().replace("posix.uname().machine", repr(machine))
+    source = Path(syscalls.__file__).read_text().replace("posix.uname().machine", repr(machine))
     scope: dict[str, object] = {}
-    exec(compile(source, kernel.__file__, "exec"), scope)  # noqa: S102
+    exec(compile(source, syscalls.__file__, "exec"), scope)  # noqa: S102
     numbers = scope["NUMBER"]
     assert isinstance(numbers, dict)
     return numbers
@@ -40,13 +41,13 @@ def native() -> dict[str, int]:
 
 def test_system_call_numbers_of_this_machine_are_the_headers() -> None:
     known = native()
-    assert numbers_for(MACHINE) == {name: known[name] for name in kernel.NUMBER}
+    assert numbers_for(MACHINE) == {name: known[name] for name in syscalls.NUMBER}
 
 
 def test_system_call_numbers_of_arm64_are_the_generic_headers() -> None:
     text = (INCLUDE / "asm-generic/unistd.h").read_text()
     known = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
-    assert numbers_for("aarch64") == {name: known[name] for name in kernel.NUMBER}
+    assert numbers_for("aarch64") == {name: known[name] for name in syscalls.NUMBER}
 
 
 def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
@@ -62,10 +63,10 @@ def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
 
 def test_rlimits_are_the_headers_and_the_kernels_names() -> None:
     shown = Path("/proc/self/limits").read_text().splitlines()[1:]
-    assert [line[:26].strip() for line in shown] == list(kernel.RLIMITS)
+    assert [line[:26].strip() for line in shown] == list(syscalls.RLIMITS)
     text = (INCLUDE / "asm-generic/resource.h").read_text()
     numbers = sorted(int(n) for n in re.findall(r"# *define\s+RLIMIT_\w+\s+(\d+)", text))
-    assert numbers == sorted(kernel.RLIMITS.values())
+    assert numbers == sorted(syscalls.RLIMITS.values())
 
 
 def test_clone_flags_are_the_headers() -> None:
@@ -73,12 +74,12 @@ def test_clone_flags_are_the_headers() -> None:
     for name in ("TIME", "NS", "CGROUP", "UTS", "IPC", "USER", "PID", "NET"):
         value = re.search(rf"#define CLONE_NEW{name}\s+(0x[0-9a-fA-F]+)", text)
         assert value, name
-        assert getattr(kernel, f"CLONE_NEW{name}") == int(value[1], 16)
+        assert getattr(syscalls, f"CLONE_NEW{name}") == int(value[1], 16)
 
 
 def test_a_failing_call_names_itself_and_the_errno() -> None:
     try:
-        kernel.setns(-1, 0)
+        syscalls.setns(-1, 0)
     except OSError as problem:
         assert (problem.errno, problem.filename) == (9, "setns")
     else:

@@ -387,8 +387,8 @@ def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     """Yield the names of programs in directories of a container's; its links are followed inside its root only."""
     from itertools import islice
 
-    from ..enter import kernel
     from ..enter.errors import Refusal
+    from ..enter.linux import syscalls
     from ..enter.target import pin
 
     try:
@@ -398,8 +398,8 @@ def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
     for directory in directories[:32]:
         try:
-            inside = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
-            fd = kernel.openat2(root, os.fsencode(directory or "/"), flags, inside)
+            inside = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+            fd = syscalls.openat2(root, os.fsencode(directory or "/"), flags, inside)
             with os.scandir(fd) as entries:
                 for entry in islice(entries, MOST):
                     runs = entry.is_symlink() or (entry.is_file() and entry.stat(follow_symlinks=False).st_mode & 0o111)

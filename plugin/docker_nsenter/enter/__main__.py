@@ -3,10 +3,11 @@
 import posix
 import sys
 
-from . import client, jsonlite, kernel, seal, shelter, stdio
+from . import client, jsonlite, seal, shelter, stdio
 from .child import Channels, exit_status, start
 from .entry import Entry
 from .errors import Refusal, printable, say
+from .linux import syscalls
 from .steps import PREPARE
 from .validate import accept
 
@@ -58,13 +59,13 @@ def serve(
 
 def _protect(*, sealed: bool) -> None:
     """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     sys.excepthook = _unexpected
     if not sealed and not seal.sealed("self"):
         seal.in_place()
     stdio.fill_standard()
-    kernel.close_range(3, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _planned(planner: int) -> int:

@@ -4,7 +4,7 @@ Only --why loads this. The need is a capability (capabilities(7)), or the name o
 decide. Arguments: s a string, d a number, x a number in hexadecimal, - not shown.
 """
 
-from . import kernel
+from .linux import syscalls
 
 # name: (x86-64, arm64 or -1, arguments, need)
 TABLE: dict[str, tuple[int, int, str, str]] = {
@@ -125,5 +125,5 @@ TABLE: dict[str, tuple[int, int, str, str]] = {
     "utimensat": (280, 88, "-s", "file"),
     "vhangup": (153, 58, "", "SYS_TTY_CONFIG"),
 }
-ARM64 = kernel.MACHINE == "aarch64"
+ARM64 = syscalls.MACHINE == "aarch64"
 NAMES = {row[1] if ARM64 else row[0]: name for name, row in TABLE.items()}

@@ -1,6 +1,6 @@
 """Hold exactly the capabilities that the Plan grants: bounding, permitted, effective, inheritable, ambient."""
 
-from . import kernel
+from .linux import syscalls
 
 
 def drop_bounding(keep: int) -> None:
@@ -8,7 +8,7 @@ def drop_bounding(keep: int) -> None:
     for number in range(64):
         if not keep >> number & 1:
             try:
-                kernel.prctl(kernel.PR_CAPBSET_DROP, number)
+                syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
             except OSError as problem:
                 if problem.errno != 22:  # EINVAL: past the kernel's last capability
                     raise
@@ -21,12 +21,12 @@ def set_process(effective: int, permitted: int, inheritable: int) -> None:
     for shift in (0, 32):
         for mask in (effective, permitted, inheritable):
             words += (mask >> shift & 0xFFFFFFFF).to_bytes(4, "little")
-    kernel.capset(words)
+    syscalls.capset(words)
 
 
 def set_ambient(mask: int) -> None:
     """Clear the ambient set, then raise what `mask` says; each must be permitted and inheritable."""
-    kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
+    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     for number in range(64):
         if mask >> number & 1:
-            kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_RAISE, number)
+            syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_RAISE, number)

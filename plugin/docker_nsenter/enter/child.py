@@ -11,10 +11,11 @@ from _signal import SIG_DFL, SIG_SETMASK, pthread_sigmask, signal, valid_signals
 from select import poll
 from time import sleep
 
-from . import command, kernel, seccomp
+from . import command, seccomp
 from .cgroups import not_delegated
 from .entry import Entry
 from .errors import Refusal
+from .linux import syscalls
 from .steps import COMMAND, INIT, INSTALL
 
 TYPE_CHECKING = False
@@ -88,9 +89,9 @@ def start(entry: Entry, channels: Channels) -> tuple[int, bool]:
 
 def _clone_into(cgroup: int) -> int:
     """Fork by clone3(CLONE_INTO_CGROUP) (Linux 5.7); -1 where that can't be: an old kernel, a full pids limit."""
-    values = (kernel.CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, cgroup)
+    values = (syscalls.CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, cgroup)
     try:
-        return kernel.clone3(bytearray(b"".join(value.to_bytes(8, "little") for value in values)))
+        return syscalls.clone3(bytearray(b"".join(value.to_bytes(8, "little") for value in values)))
     except OSError as problem:
         if problem.errno == 13:  # EACCES
             raise not_delegated() from None
@@ -142,7 +143,7 @@ def _clone_sibling() -> int:
 
     By clone(2), for which Docker's filter looks at the flags; it answers ENOSYS to clone3, whose flags it can't see.
     """
-    return kernel.clone(kernel.FORK_SIBLING[1])
+    return syscalls.clone(syscalls.FORK_SIBLING[1])
 
 
 def _begin_pids(entry: Entry, channels: Channels) -> None:

@@ -5,9 +5,9 @@ import sys
 from _signal import SIGKILL
 from select import POLLIN, poll
 
-from . import kernel
 from .errors import Refusal
 from .files import read_all
+from .linux import syscalls
 
 LARGEST_PLAN = 64 << 20
 
@@ -21,13 +21,15 @@ def connect(name: str) -> int:
     if not name:
         return -1
     if name == "parent":
-        return kernel.pidfd_open(posix.getppid())
+        return syscalls.pidfd_open(posix.getppid())
     if name.startswith("fd:"):
         return int(name[3:])
     path = "\0" + name[1:] if name.startswith("@") else name + "\0"
-    connection = kernel.socket(kernel.AF_UNIX, kernel.SOCK_STREAM | kernel.SOCK_CLOEXEC, 0)
+    connection = syscalls.socket(syscalls.AF_UNIX, syscalls.SOCK_STREAM | syscalls.SOCK_CLOEXEC, 0)
     try:
-        kernel.connect(connection, kernel.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode("utf-8", "surrogateescape"))
+        syscalls.connect(
+            connection, syscalls.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode("utf-8", "surrogateescape")
+        )
     except OSError:
         posix.close(connection)
         return -1
@@ -41,7 +43,7 @@ def gone(connection: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as problem:
-        if problem.errno in (kernel.ECONNRESET, kernel.EINVAL):  # EINVAL: a pidfd, readable because docker ended
+        if problem.errno in (syscalls.ECONNRESET, syscalls.EINVAL):  # EINVAL: a pidfd, readable because docker ended
             return True
         raise
 

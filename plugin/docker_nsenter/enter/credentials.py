@@ -9,9 +9,9 @@ import posix
 from _stat import S_ISREG
 from time import monotonic, sleep
 
-from . import kernel
 from .errors import Refusal, printable
 from .files import read_all
+from .linux import syscalls
 
 LARGEST_FILE = 1 << 20
 LEASE_PATIENCE = 2.0  # seconds for who has to end a lease
@@ -33,10 +33,10 @@ class Credentials:
 def read_inside(root: int, path: bytes) -> bytes:
     """Read a small regular file below the container's root; empty when it is missing or unfit."""
     flags = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
-    resolve = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS
+    resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
     try:
         # O_PATH first: opening a FIFO or a device could already do something
-        probe = kernel.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)
+        probe = syscalls.openat2(root, path, posix.O_PATH | posix.O_CLOEXEC, resolve)
         try:
             found = posix.fstat(probe)
             if not S_ISREG(found.st_mode) or not found.st_size:  # /proc/kmsg is regular, of size 0, and blocks

@@ -6,9 +6,10 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from . import capabilities, kernel, limits, lsm, namespaces
+from . import capabilities, limits, lsm, namespaces
 from .cgroups import parse
 from .files import read
+from .linux import syscalls
 from .target import Target
 
 TYPE_CHECKING = False
@@ -64,8 +65,8 @@ def of_status(status: dict[str, list[int]]) -> "Facts":
 def named(rows: dict[int, tuple[int, int]]) -> dict[str, list["int | None"]]:
     """Name the resource limits; None is unlimited."""
     return {
-        name.removeprefix("Max "): [None if value == kernel.RLIM_INFINITY else value for value in rows[resource]]
-        for name, resource in kernel.RLIMITS.items()
+        name.removeprefix("Max "): [None if value == syscalls.RLIM_INFINITY else value for value in rows[resource]]
+        for name, resource in syscalls.RLIMITS.items()
         if resource in rows
     }
 

@@ -9,8 +9,9 @@ and stops. We open them through its /proc and end it. It shares nothing with the
 import posix
 from _signal import SIGKILL
 
-from . import kernel, lsm
+from . import lsm
 from .errors import Refusal
+from .linux import syscalls
 
 DESK = b"/dev"  # covered in the child's own mount namespace only
 COUNT = 3
@@ -56,24 +57,26 @@ def _open(pid: int, number: int) -> int:
 def _become(label: str, files: str, uid: int) -> None:
     """Execute the program from a file of the container's label, as the command's user; come back only with an error."""
     posix.setpgid(0, 0)  # should we be killed now, the kernel continues a stopped group that is left alone
-    kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
     options = b"mode=755" + (b',context="%s"' % files.encode() if files else b"")
-    kernel.mount(b"pipes", DESK, b"tmpfs", kernel.MS_NODEV, options)  # not NOSUID, which may forbid a change of label
+    syscalls.mount(
+        b"pipes", DESK, b"tmpfs", syscalls.MS_NODEV, options
+    )  # not NOSUID, which may forbid a change of label
     program = DESK + b"/pipes"
     fd = posix.open(program, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o755)
     posix.write(fd, _program())
     posix.close(fd)
     lsm.set_exec(label)  # while we are root: /proc/self is no more ours then
-    kernel.setresuid(uid, uid, uid)
-    kernel.close_range(0, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)  # its pipes are 0 to 5 then
+    syscalls.setresuid(uid, uid, uid)
+    syscalls.close_range(0, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)  # its pipes are 0 to 5 then
     posix.execve(program, [program], {})
 
 
 def _program() -> bytes:
     """Write an ELF file (elf(5)) of one segment that can be read and executed."""
-    code = bytes.fromhex(CODE[kernel.MACHINE])
-    machine = 183 if kernel.MACHINE == "aarch64" else 62
+    code = bytes.fromhex(CODE[syscalls.MACHINE])
+    machine = 183 if syscalls.MACHINE == "aarch64" else 62
     size = HEADERS + len(code)
     header = ((2, 2), (machine, 2), (1, 4), (BASE + HEADERS, 8), (64, 8), (0, 8), (0, 4), (64, 2), (56, 2), (1, 8))
     segment = ((1, 4), (5, 4), (0, 8), (BASE, 8), (BASE, 8), (size, 8), (size, 8), (0x10000, 8))

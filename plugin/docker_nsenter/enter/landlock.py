@@ -7,7 +7,7 @@ outside of it.
 
 import posix
 
-from . import kernel
+from .linux import syscalls
 
 CREATE_RULESET_VERSION = 1
 SCOPE_ABSTRACT_UNIX_SOCKET = 1
@@ -18,15 +18,15 @@ ENOSYS, EOPNOTSUPP = 38, 95
 def scope_sockets() -> None:
     """Begin a domain for this process and its children, where the kernel has it; needs CAP_SYS_ADMIN here."""
     try:
-        if kernel.landlock_create_ruleset(0, 0, CREATE_RULESET_VERSION) < FIRST_ABI:
+        if syscalls.landlock_create_ruleset(0, 0, CREATE_RULESET_VERSION) < FIRST_ABI:
             return
     except OSError as problem:
         if problem.errno in (ENOSYS, EOPNOTSUPP):
             return
         raise
     rules = bytearray(16) + SCOPE_ABSTRACT_UNIX_SOCKET.to_bytes(8, "little")  # no file or port is handled
-    fd = kernel.landlock_create_ruleset(rules, len(rules), 0)
+    fd = syscalls.landlock_create_ruleset(rules, len(rules), 0)
     try:
-        kernel.landlock_restrict_self(fd, 0)
+        syscalls.landlock_restrict_self(fd, 0)
     finally:
         posix.close(fd)

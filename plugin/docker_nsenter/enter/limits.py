@@ -1,8 +1,8 @@
 """Give the command the container's resource limits and its place in the out-of-memory order."""
 
-from . import kernel
 from .errors import say
 from .files import read, write
+from .linux import syscalls
 from .target import Target
 
 NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)
@@ -12,7 +12,7 @@ def parse(text: bytes) -> dict[int, tuple[int, int]]:
     """Parse /proc/PID/limits into {RLIMIT_*: (soft, hard)}; unlimited is RLIM_INFINITY."""
     found = {}
     for line in text.decode("ascii", "replace").splitlines():
-        resource = kernel.RLIMITS.get(line[:NAME_WIDTH].rstrip())
+        resource = syscalls.RLIMITS.get(line[:NAME_WIDTH].rstrip())
         if resource is not None:
             soft, hard = line[NAME_WIDTH:].split()[:2]
             found[resource] = (_value(soft), _value(hard))
@@ -20,7 +20,7 @@ def parse(text: bytes) -> dict[int, tuple[int, int]]:
 
 
 def _value(word: str) -> int:
-    return kernel.RLIM_INFINITY if word == "unlimited" else int(word)
+    return syscalls.RLIM_INFINITY if word == "unlimited" else int(word)
 
 
 class Limits:
@@ -39,7 +39,7 @@ class Limits:
         self.lower = ""  # what stays below the container's, for people
         if not may_raise:
             self._text = b""
-            for name, resource in kernel.RLIMITS.items():
+            for name, resource in syscalls.RLIMITS.items():
                 soft, hard = self.rlimits[resource]
                 own = self._own[resource][1]
                 if own < hard:
@@ -51,14 +51,14 @@ class Limits:
         for resource, (_, hard) in self.rlimits.items():
             soft, own = self._own[resource]
             if hard > own:
-                kernel.prlimit64(0, resource, _pair(soft, hard), 0)
+                syscalls.prlimit64(0, resource, _pair(soft, hard), 0)
                 self._own[resource] = soft, hard
 
     def settle(self) -> None:
         """Take the limits on that are not ours already; lowering needs no right, so that this can come last."""
         for resource, (soft, hard) in self.rlimits.items():
             if self._own[resource] != (soft, hard):
-                kernel.prlimit64(0, resource, _pair(soft, hard), 0)
+                syscalls.prlimit64(0, resource, _pair(soft, hard), 0)
 
     def score(self, pid: int) -> None:
         """Set a process's place in the out-of-memory order, from outside.
@@ -78,7 +78,7 @@ class Limits:
         """Name a limit that the kernel does not report as set; '' when all agree."""
         text = read(f"/proc/{pid}/limits")
         shown = self.rlimits if text == self._text else parse(text)
-        for name, resource in kernel.RLIMITS.items():
+        for name, resource in syscalls.RLIMITS.items():
             if resource in self.rlimits and shown.get(resource) != self.rlimits[resource]:
                 return name
         if int(read(f"/proc/{pid}/oom_score_adj")) != self.oom_score_adj:

@@ -6,8 +6,8 @@ All happens in a mount namespace of the command's own.
 import posix
 from _signal import SIGCHLD
 
-from . import kernel
 from .errors import Refusal
+from .linux import syscalls
 
 
 def clone_proc(mount_namespace: int) -> int:
@@ -18,7 +18,7 @@ def clone_proc(mount_namespace: int) -> int:
     our descriptors fetches it: who is root of a user namespace only may join the container's mounts, but not come back.
     """
     reader, writer = posix.pipe2(posix.O_CLOEXEC)
-    child = kernel.clone(kernel.CLONE_FILES | SIGCHLD)
+    child = syscalls.clone(syscalls.CLONE_FILES | SIGCHLD)
     if not child:
         _fetch_proc(mount_namespace, writer)
     posix.waitpid(child, 0)
@@ -35,9 +35,9 @@ def clone_proc(mount_namespace: int) -> int:
 def _fetch_proc(mount_namespace: int, answer: int) -> None:
     """Open the clone and answer with its number, or an errno and its call, or nothing for a fake; never return."""
     try:
-        kernel.setns(mount_namespace, kernel.CLONE_NEWNS)
-        tree = kernel.open_tree(kernel.AT_FDCWD, b"/proc", kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
-        if kernel.fstatfs_type(tree) == kernel.PROC_SUPER_MAGIC and posix.fstat(tree).st_ino == 1:
+        syscalls.setns(mount_namespace, syscalls.CLONE_NEWNS)
+        tree = syscalls.open_tree(syscalls.AT_FDCWD, b"/proc", syscalls.OPEN_TREE_CLONE | posix.O_CLOEXEC)
+        if syscalls.fstatfs_type(tree) == syscalls.PROC_SUPER_MAGIC and posix.fstat(tree).st_ino == 1:
             posix.write(answer, f"opened {tree}".encode())
     except OSError as problem:
         posix.write(answer, f"{problem.errno} {problem.filename or 'fstat'}".encode())
@@ -47,26 +47,28 @@ def _fetch_proc(mount_namespace: int, answer: int) -> None:
 
 def unshare() -> None:
     """Begin a mount namespace whose changes nobody else sees."""
-    kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
 
 
 def show_proc(tree: int) -> None:
     """Put the cloned /proc over the host's."""
-    kernel.move_mount(tree, b"/proc")
+    syscalls.move_mount(tree, b"/proc")
 
 
 def show_sys() -> None:
     """Mount a /sys of the network namespace that we are in."""
-    kernel.mount(b"sysfs", b"/sys", b"sysfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    syscalls.mount(
+        b"sysfs", b"/sys", b"sysfs", syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    )
 
 
 def detached(name: bytes) -> int:
     """Mount a file system that only its descriptor leads to (fsopen, Linux 5.2)."""
-    fs = kernel.fsopen(name, 1)
+    fs = syscalls.fsopen(name, 1)
     try:
-        kernel.fsconfig(fs, kernel.FSCONFIG_CMD_CREATE)
-        return kernel.fsmount(fs, 1, 0)
+        syscalls.fsconfig(fs, syscalls.FSCONFIG_CMD_CREATE)
+        return syscalls.fsmount(fs, 1, 0)
     finally:
         posix.close(fs)
 

@@ -2,20 +2,20 @@
 
 import posix
 
-from . import kernel
+from .linux import syscalls
 from .target import Target
 
 # The order of the fallback: the user namespace first, for it gives the right to join the others that it owns; the
 # mount namespace last, for the files of /proc opened before stay valid, but names would lead elsewhere (nsenter.c).
 TABLE = (
-    ("user", kernel.CLONE_NEWUSER),
-    ("cgroup", kernel.CLONE_NEWCGROUP),
-    ("ipc", kernel.CLONE_NEWIPC),
-    ("uts", kernel.CLONE_NEWUTS),
-    ("net", kernel.CLONE_NEWNET),
-    ("pid", kernel.CLONE_NEWPID),
-    ("time", kernel.CLONE_NEWTIME),
-    ("mnt", kernel.CLONE_NEWNS),
+    ("user", syscalls.CLONE_NEWUSER),
+    ("cgroup", syscalls.CLONE_NEWCGROUP),
+    ("ipc", syscalls.CLONE_NEWIPC),
+    ("uts", syscalls.CLONE_NEWUTS),
+    ("net", syscalls.CLONE_NEWNET),
+    ("pid", syscalls.CLONE_NEWPID),
+    ("time", syscalls.CLONE_NEWTIME),
+    ("mnt", syscalls.CLONE_NEWNS),
 )
 NAMES = tuple(name for name, _ in TABLE)
 
@@ -48,14 +48,14 @@ def join(target: Target, names: list[str]) -> None:
     if not flags:
         return
     try:
-        kernel.setns(target.pidfd, flags)
+        syscalls.setns(target.pidfd, flags)
     except OSError as problem:
         if problem.errno != 22:  # EINVAL: a kernel before 5.8 takes no pidfd
             raise
         opened = _open_files(target, names)
         for name, flag in TABLE:
             if name in names:
-                kernel.setns(opened[name], flag)
+                syscalls.setns(opened[name], flag)
 
 
 def _open_files(target: Target, names: list[str]) -> dict[str, int]:

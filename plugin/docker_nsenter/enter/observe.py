@@ -7,9 +7,10 @@ of everything it traced. It runs on the host, as root, and takes what it reads o
 import _signal
 import posix
 
-from . import kernel, powerless, seccomp
+from . import powerless, seccomp
 from .calls import NAMES
 from .files import read_all
+from .linux import syscalls
 from .why import Refused, explain, netlink_error, noticed, set_user_id
 
 TYPE_CHECKING = False
@@ -69,13 +70,13 @@ def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) 
     _signal.set_wakeup_fd(-1)
     for number in IGNORED:
         _signal.signal(number, _signal.SIG_IGN)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, _signal.SIGKILL)
-    kernel.ptrace(kernel.PTRACE_SEIZE, pid, 0, OPTIONS)
-    kernel.ptrace(kernel.PTRACE_INTERRUPT, pid, 0, 0)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    syscalls.ptrace(syscalls.PTRACE_SEIZE, pid, 0, OPTIONS)
+    syscalls.ptrace(syscalls.PTRACE_INTERRUPT, pid, 0, 0)
     _, status = posix.waitpid(pid, WALL)
     watch = _Watch(pid, [seccomp.read_filter(pid, index) for index in range(filters)])  # while it is stopped
     powerless.watcher((writer, started))
-    kernel.ptrace(PTRACE_SYSCALL, pid, 0, 0)
+    syscalls.ptrace(PTRACE_SYSCALL, pid, 0, 0)
     posix.write(started, b"r")
     posix.close(started)
     text = watch.run(again).encode("utf-8", "replace")
@@ -105,7 +106,7 @@ class _Watch:
                 continue
             try:
                 request, data = self._stopped(thread, status)
-                kernel.ptrace(request, thread, 0, data)
+                syscalls.ptrace(request, thread, 0, data)
             except OSError as problem:
                 if problem.errno != 3:  # ESRCH: it was killed meanwhile
                     raise
@@ -134,13 +135,13 @@ class _Watch:
     def _call(self, thread: int) -> int:
         """Note the entry to or the exit from a system call."""
         info = bytearray(88)
-        kernel.ptrace(PTRACE_GET_SYSCALL_INFO, thread, len(info), info)
+        syscalls.ptrace(PTRACE_GET_SYSCALL_INFO, thread, len(info), info)
         words = [int.from_bytes(info[at : at + 8], "little") for at in range(24, 80, 8)]
         if info[0] == ENTRY:
             self.entered[thread] = words[0], words[1:7]
             if NAMES.get(words[0]) == "ptrace" and words[1] == TRACEME:
                 self.entered.pop(thread)
-                return kernel.PTRACE_DETACH  # who wants to be traced by another can't be by us
+                return syscalls.PTRACE_DETACH  # who wants to be traced by another can't be by us
             return PTRACE_SYSCALL
         entered = self.entered.pop(thread, None)
         if info[0] != EXIT or entered is None:
@@ -158,7 +159,7 @@ class _Watch:
     def _ending(self, thread: int) -> int:
         """Tell the signal that ends a thread, which can still be read about."""
         status = bytearray(8)
-        kernel.ptrace(PTRACE_GETEVENTMSG, thread, 0, status)
+        syscalls.ptrace(PTRACE_GETEVENTMSG, thread, 0, status)
         return int.from_bytes(status, "little") & 0x7F
 
     def _killed(self, thread: int) -> None:

@@ -8,8 +8,9 @@ of files counts.
 
 import posix
 
-from . import capset, kernel
+from . import capset
 from .capabilities import NUMBERS
+from .linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ FCNTL, IOCTL, KILLING, TGKILL, PTRACE = (72, 25), (16, 29), (62, 129), (234, 131
 MMAP, MPROTECT = (9, 222), (10, 226)
 F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
 FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
-SIZES = kernel.TIOCGWINSZ, kernel.TIOCSWINSZ
-REQUESTS = (kernel.FIONREAD, FIONBIO, kernel.TCGETS, TCGETS2, kernel.TCSETSW, TIOCGPGRP, *SIZES)
+SIZES = syscalls.TIOCGWINSZ, syscalls.TIOCSWINSZ
+REQUESTS = (syscalls.FIONREAD, FIONBIO, syscalls.TCGETS, TCGETS2, syscalls.TCSETSW, TIOCGPGRP, *SIZES)
 # What only somebody else in our place would call ends us at once; anything that is not named here is EPERM
 DEADLY = {
     "execve": (59, 221),
@@ -117,7 +118,7 @@ DEADLY = {
     "keyctl": (250, 219),
 }
 PROT_EXEC = 4
-LARGE = 0x20000 if kernel.MACHINE == "aarch64" else 0x8000  # O_LARGEFILE, which musl adds
+LARGE = 0x20000 if syscalls.MACHINE == "aarch64" else 0x8000  # O_LARGEFILE, which musl adds
 SEIZED = (7, 17, 24, 0x4201, 0x4208, 0x420E)  # CONT, DETACH, SYSCALL, GETEVENTMSG, LISTEN, GET_SYSCALL_INFO
 ALLOW, REFUSE, END = 0x7FFF0000, 0x00050001, 0x80000000  # SECCOMP_RET_ALLOW, _ERRNO with EPERM, _KILL_PROCESS
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
@@ -142,10 +143,10 @@ def _drop(keep: int, files: "Iterable[int]", program: bytes) -> None:
     close_others(files)
     capset.drop_bounding(0)
     capset.set_process(keep, keep, 0)
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     code = bytearray(program)
-    descriptor = bytearray((len(code) // 8).to_bytes(8, "little") + kernel.address(code).to_bytes(8, "little"))
-    kernel.seccomp(kernel.SECCOMP_SET_MODE_FILTER, 0, descriptor)
+    descriptor = bytearray((len(code) // 8).to_bytes(8, "little") + syscalls.address(code).to_bytes(8, "little"))
+    syscalls.seccomp(syscalls.SECCOMP_SET_MODE_FILTER, 0, descriptor)
 
 
 def close_others(files: "Iterable[int]") -> None:
@@ -153,9 +154,9 @@ def close_others(files: "Iterable[int]") -> None:
     first = 3
     for fd in sorted({fd for fd in files if fd >= first}):
         if fd > first:
-            kernel.close_range(first, fd - 1, 0)
+            syscalls.close_range(first, fd - 1, 0)
         first = fd + 1
-    kernel.close_range(first, 0xFFFFFFFF, 0)
+    syscalls.close_range(first, 0xFFFFFFFF, 0)
 
 
 def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int], Argument]") -> bytes:
@@ -166,7 +167,7 @@ def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int],
         TGKILL: (0, (posix.getpid(),)),
     }
     chosen = {**fixed, **values}
-    code = [_word(LOAD, 4), _word(EQUAL, kernel.AUDIT_ARCH, 1), _word(RETURN, END), _word(LOAD, 0)]
+    code = [_word(LOAD, 4), _word(EQUAL, syscalls.AUDIT_ARCH, 1), _word(RETURN, END), _word(LOAD, 0)]
     for row in plain.values():
         if row not in chosen:
             code += _on(row, [_word(RETURN, ALLOW)])
@@ -183,7 +184,7 @@ def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int],
 
 def _on(row: tuple[int, int], then: list[bytes]) -> list[bytes]:
     """Write what is to be done on one call, which must end in a return."""
-    number = row[kernel.MACHINE == "aarch64"]
+    number = row[syscalls.MACHINE == "aarch64"]
     return [_word(EQUAL, number, 0, len(then)), *then] if number >= 0 else []
 
 

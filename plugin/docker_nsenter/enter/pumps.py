@@ -12,7 +12,7 @@ from _stat import S_ISFIFO, S_ISREG, S_ISSOCK
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from time import monotonic
 
-from . import kernel
+from .linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SEEK_SET, SEEK_CUR = 0, 1
 PAGE = 4096  # the least that a pipe can hold: then "can be written to" means "all has been read"
 QUIET = 50  # milliseconds in which a writer whose pipe was full, as `cat script |`, has written more
 LONGEST = 0.3  # seconds that the rest of the input is taken for: `yes |` never ends
-GONE = (kernel.EPIPE, kernel.EIO)
+GONE = (syscalls.EPIPE, syscalls.EIO)
 
 
 class Pump:
@@ -89,7 +89,7 @@ class Pump:
         rounds = 0
         try:
             while rounds < BURST and self.left > 0:
-                moved = kernel.splice(self.source, self.sink, min(CHUNK, self.left), kernel.SPLICE_F_NONBLOCK)
+                moved = syscalls.splice(self.source, self.sink, min(CHUNK, self.left), syscalls.SPLICE_F_NONBLOCK)
                 if not moved:
                     return False
                 self.left -= moved
@@ -173,7 +173,7 @@ class Inward(Pump):
         if self.file:
             data = posix.pread(self.source, PAGE, posix.lseek(self.source, 0, SEEK_CUR))
             return int(posix.write(self.sink, data)) if data else 0
-        return kernel.tee(self.source, self.sink, PAGE, kernel.SPLICE_F_NONBLOCK)
+        return syscalls.tee(self.source, self.sink, PAGE, syscalls.SPLICE_F_NONBLOCK)
 
     def _take(self) -> None:
         """Take what was shown."""
@@ -187,7 +187,7 @@ class Inward(Pump):
     def _drop(self, count: int) -> int:
         """Take from the caller's pipe, for nobody; never waiting, should another have taken it."""
         try:
-            return kernel.splice(self.source, self.null, count, kernel.SPLICE_F_NONBLOCK)
+            return syscalls.splice(self.source, self.null, count, syscalls.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             return 0
 
@@ -221,7 +221,7 @@ def grow(pipe: int) -> None:
 
 def unread(fd: int) -> int:
     """Count the bytes in a pipe that nobody has read yet."""
-    return int.from_bytes(fcntl.ioctl(fd, kernel.FIONREAD, bytes(4)), "little")
+    return int.from_bytes(fcntl.ioctl(fd, syscalls.FIONREAD, bytes(4)), "little")
 
 
 def receive(fd: int, most: int = CHUNK) -> "bytes | None":
@@ -231,7 +231,7 @@ def receive(fd: int, most: int = CHUNK) -> "bytes | None":
     except BlockingIOError:
         return None
     except OSError as problem:
-        if problem.errno == kernel.EIO:
+        if problem.errno == syscalls.EIO:
             return b""
         raise
 

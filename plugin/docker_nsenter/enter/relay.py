@@ -12,11 +12,12 @@ import termios
 from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
 from select import POLLIN, POLLOUT, poll
 
-from . import jsonlite, kernel, powerless, stdio
+from . import jsonlite, powerless, stdio
 from .__main__ import serve
 from .child import exit_status
 from .files import read
 from .frames import Frames, frame
+from .linux import syscalls
 from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ MOST_WAITING = 4 * CHUNK  # bytes of output that wait for the client before stag
 
 def main() -> "NoReturn":
     """Serve one client over standard input and output; never return."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
     frames = Frames()
     described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
@@ -147,7 +148,7 @@ class Relay:
             plan = plan[posix.write(memory, plan) :]
         posix.lseek(memory, 0, 0)
         home = posix.open(f"{self.engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
-        kernel.close_range(3, 0xFFFFFFFF, kernel.CLOSE_RANGE_CLOEXEC)
+        syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
         for fd in {*self.outputs, self.input} - {-1}:
             posix.close(fd)
         serve(memory, 0, f"fd:{alive}", home, f"{self.engine}/root")

@@ -6,8 +6,8 @@ be reset is kept and said (who is not root may raise his nice value, not lower i
 
 import posix
 
-from . import kernel
 from .files import read, write
+from .linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,16 +22,21 @@ MOST_PROCESSORS = 8192
 COREDUMP_FILTER = "/proc/self/coredump_filter"
 # what is said of it, the option that reads it, the one that sets it, the value of a fresh process
 PRCTLS = (
-    ("timer slack", kernel.PR_GET_TIMERSLACK, kernel.PR_SET_TIMERSLACK, 50_000),
-    ("refusal of huge pages", kernel.PR_GET_THP_DISABLE, kernel.PR_SET_THP_DISABLE, 0),
-    ("refusal of memory that is written and executed", kernel.PR_GET_MDWE, kernel.PR_SET_MDWE, 0),  # stays, once set
-    ("merging of equal memory", kernel.PR_GET_MEMORY_MERGE, kernel.PR_SET_MEMORY_MERGE, 0),
-    ("secure bits", kernel.PR_GET_SECUREBITS, kernel.PR_SET_SECUREBITS, 0),
+    ("timer slack", syscalls.PR_GET_TIMERSLACK, syscalls.PR_SET_TIMERSLACK, 50_000),
+    ("refusal of huge pages", syscalls.PR_GET_THP_DISABLE, syscalls.PR_SET_THP_DISABLE, 0),
+    (
+        "refusal of memory that is written and executed",
+        syscalls.PR_GET_MDWE,
+        syscalls.PR_SET_MDWE,
+        0,
+    ),  # stays, once set
+    ("merging of equal memory", syscalls.PR_GET_MEMORY_MERGE, syscalls.PR_SET_MEMORY_MERGE, 0),
+    ("secure bits", syscalls.PR_GET_SECUREBITS, syscalls.PR_SET_SECUREBITS, 0),
 )
 
 
 def _by_prctl(name: str, get: int, put: int, value: int) -> "Row":
-    return name, lambda: kernel.prctl(get, 0, 0, 0, 0) == value, lambda: kernel.prctl(put, value, 0, 0, 0)
+    return name, lambda: syscalls.prctl(get, 0, 0, 0, 0) == value, lambda: syscalls.prctl(put, value, 0, 0, 0)
 
 
 def _all_processors() -> bool:
@@ -42,8 +47,8 @@ ROWS: "tuple[Row, ...]" = (
     # the policy first: a nice value and a timer slack mean nothing to a real-time one
     (
         "scheduling policy",
-        lambda: kernel.sched_getscheduler(0) == SCHED_OTHER,
-        lambda: kernel.sched_setscheduler(0, SCHED_OTHER, bytearray(4)),
+        lambda: syscalls.sched_getscheduler(0) == SCHED_OTHER,
+        lambda: syscalls.sched_setscheduler(0, SCHED_OTHER, bytearray(4)),
     ),
     (
         "nice value",
@@ -55,9 +60,13 @@ ROWS: "tuple[Row, ...]" = (
         _all_processors,
         lambda: posix.sched_setaffinity(0, range(MOST_PROCESSORS)),
     ),  # the cpuset narrows them
-    ("io class", lambda: kernel.ioprio_get(1, 0) in ORDINARY_IO, lambda: kernel.ioprio_set(1, 0, 0)),
-    ("personality", lambda: kernel.personality(0xFFFFFFFF) == PER_LINUX, lambda: kernel.personality(PER_LINUX)),
-    ("memory policy", lambda: kernel.get_mempolicy() == MPOL_DEFAULT, lambda: kernel.set_mempolicy(MPOL_DEFAULT, 0, 0)),
+    ("io class", lambda: syscalls.ioprio_get(1, 0) in ORDINARY_IO, lambda: syscalls.ioprio_set(1, 0, 0)),
+    ("personality", lambda: syscalls.personality(0xFFFFFFFF) == PER_LINUX, lambda: syscalls.personality(PER_LINUX)),
+    (
+        "memory policy",
+        lambda: syscalls.get_mempolicy() == MPOL_DEFAULT,
+        lambda: syscalls.set_mempolicy(MPOL_DEFAULT, 0, 0),
+    ),
     ("core dump filter", lambda: int(read(COREDUMP_FILTER), 16) == 0x33, lambda: write(COREDUMP_FILTER, b"0x33")),
     *(_by_prctl(*row) for row in PRCTLS),
 )
@@ -81,8 +90,8 @@ def reset() -> list[str]:
 def difference(pid: int, kept: list[str]) -> str:
     """Name what the kernel does not report as reset of a process; '' when all agrees."""
     shown = {
-        "scheduling policy": kernel.sched_getscheduler(pid) == SCHED_OTHER,
+        "scheduling policy": syscalls.sched_getscheduler(pid) == SCHED_OTHER,
         "nice value": posix.getpriority(posix.PRIO_PROCESS, pid) == 0,
-        "io class": kernel.ioprio_get(1, pid) in ORDINARY_IO,
+        "io class": syscalls.ioprio_get(1, pid) in ORDINARY_IO,
     }
     return next((name for name, ordinary in shown.items() if not ordinary and name not in kept), "")

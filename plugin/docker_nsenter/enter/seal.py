@@ -8,8 +8,8 @@ import posix
 import sys
 from fcntl import fcntl
 
-from . import kernel
 from .files import read
+from .linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def in_place() -> None:
     posix.close(empty)  # a file that is open for writing can't be executed
     try:
         fields = read("/proc/self/stat").rpartition(b")")[2].split()
-        words = [int(fields[number - 3]) if number else kernel.brk(0) for number in STAT_FIELDS]
+        words = [int(fields[number - 3]) if number else syscalls.brk(0) for number in STAT_FIELDS]
         addresses = b"".join(word.to_bytes(8, "little") for word in words)
         auxv = bytes(12)  # none: left as it is
-        kernel.prctl_mm_map(bytearray(addresses + auxv + readable.to_bytes(4, "little")))
+        syscalls.prctl_mm_map(bytearray(addresses + auxv + readable.to_bytes(4, "little")))
     finally:
         posix.close(readable)
 
@@ -93,17 +93,17 @@ def _move(begin: int, size: int, protection: int) -> None:
     """
     if protection & PROT["x"]:
         code = bytearray(size)
-        kernel.memory_copy(kernel.address(code), begin, size)
+        syscalls.memory_copy(syscalls.address(code), begin, size)
         memory = _memory()
         posix.write(memory, code)
         fcntl(memory, F_ADD_SEALS, ALL_SEALS)
-        new = kernel.mmap(0, size, protection, MAP_PRIVATE | MAP_POPULATE, memory)
+        new = syscalls.mmap(0, size, protection, MAP_PRIVATE | MAP_POPULATE, memory)
         posix.close(memory)
     else:
-        new = kernel.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
-        kernel.memory_copy(new, begin, size)
-        kernel.mprotect(new, size, protection)
-    kernel.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)
+        new = syscalls.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
+        syscalls.memory_copy(new, begin, size)
+        syscalls.mprotect(new, size, protection)
+    syscalls.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)
 
 
 def copy() -> int:
@@ -115,8 +115,10 @@ def copy() -> int:
     try:
         memory = _memory()
     except PermissionError:
-        tree = kernel.open_tree(kernel.AT_FDCWD, sys.executable.encode(), kernel.OPEN_TREE_CLONE | posix.O_CLOEXEC)
-        kernel.mount_setattr(tree, b"", kernel.AT_EMPTY_PATH, kernel.MOUNT_ATTR_RDONLY, 0)
+        tree = syscalls.open_tree(
+            syscalls.AT_FDCWD, sys.executable.encode(), syscalls.OPEN_TREE_CLONE | posix.O_CLOEXEC
+        )
+        syscalls.mount_setattr(tree, b"", syscalls.AT_EMPTY_PATH, syscalls.MOUNT_ATTR_RDONLY, 0)
         return tree
     source = posix.open(sys.executable, posix.O_RDONLY | posix.O_CLOEXEC)
     size = posix.fstat(source).st_size
@@ -148,8 +150,8 @@ def forget() -> None:
     """
     fields = read("/proc/self/stat").rpartition(b")")[2].split()
     begin, end = int(fields[48 - 3]), int(fields[51 - 3])  # from arg_start to env_end
-    kernel.memory_wipe(begin, end - begin)
+    syscalls.memory_wipe(begin, end - begin)
     for name, value in posix.environ.items():
-        kernel.wipe(name)
-        kernel.wipe(value)
+        syscalls.wipe(name)
+        syscalls.wipe(value)
     posix.environ.clear()

@@ -15,10 +15,10 @@ import posix
 from _signal import alarm
 from time import monotonic, sleep
 
-from . import kernel
 from .errors import Refusal
 from .files import read
 from .jsonlite import loads
+from .linux import syscalls
 from .membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .target import Target, ended, parse_status
 
@@ -126,7 +126,7 @@ def _trace(target: Target, count: int) -> list[Filter]:
         refused = EBUSY
         for thread in _donors(target):
             try:
-                kernel.ptrace(kernel.PTRACE_SEIZE, thread, 0, kernel.PTRACE_O_TRACESYSGOOD)
+                syscalls.ptrace(syscalls.PTRACE_SEIZE, thread, 0, syscalls.PTRACE_O_TRACESYSGOOD)
             except OSError as problem:
                 # EPERM: it is traced, perhaps by another of us. ESRCH: that thread has ended.
                 if problem.errno not in (EPERM, ESRCH):
@@ -198,8 +198,8 @@ def _session(pid: int) -> int:
 
 def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
     """Stop a thread that we trace, read its filters, and let it go on as if nothing had been."""
-    call = _call_of(thread) if kernel.MACHINE == "aarch64" else []  # as late as can be
-    kernel.ptrace(kernel.PTRACE_INTERRUPT, thread, 0, 0)
+    call = _call_of(thread) if syscalls.MACHINE == "aarch64" else []  # as late as can be
+    syscalls.ptrace(syscalls.PTRACE_INTERRUPT, thread, 0, 0)
     while _await_stop(thread) >> 16 != 128:  # PTRACE_EVENT_STOP: ours, or a group stop
         pass
     try:
@@ -210,14 +210,14 @@ def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
             raise OSError(ESRCH, posix.strerror(ESRCH), "ptrace")
         return filters
     finally:
-        if kernel.MACHINE == "aarch64":
+        if syscalls.MACHINE == "aarch64":
             _begin_again(thread, call)
         else:
             _restart_call(thread)
-        kernel.ptrace(kernel.PTRACE_DETACH, thread, 0, 0)
+        syscalls.ptrace(syscalls.PTRACE_DETACH, thread, 0, 0)
 
 
-def _await_stop(thread: int, request: int = kernel.PTRACE_CONT) -> int:
+def _await_stop(thread: int, request: int = syscalls.PTRACE_CONT) -> int:
     """Wait for a stop that is ours and return its status; a signal that comes first is passed on."""
     while True:
         _, status = posix.waitpid(thread, WALL)
@@ -226,16 +226,16 @@ def _await_stop(thread: int, request: int = kernel.PTRACE_CONT) -> int:
         number = posix.WSTOPSIG(status)
         if status >> 16 or number == SYSCALL_STOP:
             return status
-        kernel.ptrace(request, thread, 0, number)
+        syscalls.ptrace(request, thread, 0, number)
 
 
 def read_filter(thread: int, index: int) -> Filter:
     """Read one filter of a stopped thread."""
-    length = kernel.ptrace(kernel.PTRACE_SECCOMP_GET_FILTER, thread, index, 0)
+    length = syscalls.ptrace(syscalls.PTRACE_SECCOMP_GET_FILTER, thread, index, 0)
     program = bytearray(length * 8)
-    kernel.ptrace(kernel.PTRACE_SECCOMP_GET_FILTER, thread, index, program)
+    syscalls.ptrace(syscalls.PTRACE_SECCOMP_GET_FILTER, thread, index, program)
     metadata = bytearray(index.to_bytes(8, "little") + bytes(8))
-    kernel.ptrace(kernel.PTRACE_SECCOMP_GET_METADATA, thread, len(metadata), metadata)
+    syscalls.ptrace(syscalls.PTRACE_SECCOMP_GET_METADATA, thread, len(metadata), metadata)
     return Filter(bytes(program), int.from_bytes(metadata[8:12], "little"))
 
 
@@ -293,8 +293,8 @@ def _replace_restart(thread: int, number: int) -> None:
     To let go of a thread at the entry would interrupt the call once more, and so would mean restart_syscall again.
     So it is interrupted by us, and its result changed where the kernel has not looked at it yet: at the exit.
     """
-    kernel.ptrace(kernel.PTRACE_SYSCALL, thread, 0, 0)
-    if posix.WSTOPSIG(_await_stop(thread, kernel.PTRACE_SYSCALL)) != SYSCALL_STOP:
+    syscalls.ptrace(syscalls.PTRACE_SYSCALL, thread, 0, 0)
+    if posix.WSTOPSIG(_await_stop(thread, syscalls.PTRACE_SYSCALL)) != SYSCALL_STOP:
         return
     registers = _registers(thread, ARM64_REGISTERS)
     if registers[ARM64_X8] != SYSCALL_RESTART["aarch64"]:
@@ -302,10 +302,10 @@ def _replace_restart(thread: int, number: int) -> None:
     registers[ARM64_X8] = number
     _set_registers(thread, registers)
     word = bytearray(number.to_bytes(4, "little"))
-    kernel.ptrace_regset(kernel.PTRACE_SETREGSET, thread, kernel.NT_ARM_SYSTEM_CALL, word)
-    kernel.ptrace(kernel.PTRACE_INTERRUPT, thread, 0, 0)
-    kernel.ptrace(kernel.PTRACE_SYSCALL, thread, 0, 0)
-    _await_stop(thread, kernel.PTRACE_SYSCALL)
+    syscalls.ptrace_regset(syscalls.PTRACE_SETREGSET, thread, syscalls.NT_ARM_SYSTEM_CALL, word)
+    syscalls.ptrace(syscalls.PTRACE_INTERRUPT, thread, 0, 0)
+    syscalls.ptrace(syscalls.PTRACE_SYSCALL, thread, 0, 0)
+    _await_stop(thread, syscalls.PTRACE_SYSCALL)
     registers = _registers(thread, ARM64_REGISTERS)
     if registers[0] in (-EINTR, -ERESTART_RESTARTBLOCK):
         registers[0] = -ERESTARTSYS
@@ -314,19 +314,19 @@ def _replace_restart(thread: int, number: int) -> None:
 
 def _registers(thread: int, count: int) -> "memoryview[int]":
     data = bytearray(count * 8)
-    kernel.ptrace_regset(kernel.PTRACE_GETREGSET, thread, kernel.NT_PRSTATUS, data)
+    syscalls.ptrace_regset(syscalls.PTRACE_GETREGSET, thread, syscalls.NT_PRSTATUS, data)
     return memoryview(data).cast("q")
 
 
 def _set_registers(thread: int, registers: "memoryview[int]") -> None:
-    kernel.ptrace_regset(kernel.PTRACE_SETREGSET, thread, kernel.NT_PRSTATUS, bytearray(registers))
+    syscalls.ptrace_regset(syscalls.PTRACE_SETREGSET, thread, syscalls.NT_PRSTATUS, bytearray(registers))
 
 
 def _denies_restart(thread: int) -> bool:
     """Ask all filters of a stopped thread, also those it added itself, whether restart_syscall would be its end."""
     index = 0
     try:
-        while allows(read_filter(thread, index).program, SYSCALL_RESTART[kernel.MACHINE]):
+        while allows(read_filter(thread, index).program, SYSCALL_RESTART[syscalls.MACHINE]):
             index += 1
     except OSError as problem:
         if problem.errno != ENOENT:  # behind the last
@@ -340,8 +340,8 @@ def install(filters: list[Filter]) -> None:
     for each in filters:
         program = bytearray(each.program)
         descriptor = bytearray((len(program) // 8).to_bytes(8, "little"))
-        descriptor += kernel.address(program).to_bytes(8, "little")
-        kernel.seccomp(kernel.SECCOMP_SET_MODE_FILTER, each.flags, descriptor)
+        descriptor += syscalls.address(program).to_bytes(8, "little")
+        syscalls.seccomp(syscalls.SECCOMP_SET_MODE_FILTER, each.flags, descriptor)
 
 
 def suspend(pid: int) -> None:
@@ -349,7 +349,7 @@ def suspend(pid: int) -> None:
 
     PTRACE_O_SUSPEND_SECCOMP (Linux 4.3) needs what the copy of a filter needs.
     """
-    kernel.ptrace(kernel.PTRACE_SEIZE, pid, 0, kernel.PTRACE_O_SUSPEND_SECCOMP)
+    syscalls.ptrace(syscalls.PTRACE_SEIZE, pid, 0, syscalls.PTRACE_O_SUSPEND_SECCOMP)
 
 
 def notifies(program: bytes) -> bool:
@@ -374,7 +374,7 @@ def allows(program: bytes, number: int, first: int = 0) -> bool:
 
 def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
     """Interpret classic BPF over struct seccomp_data and return its SECCOMP_RET_* value (bpf(4))."""
-    data = number.to_bytes(4, "little") + kernel.AUDIT_ARCH.to_bytes(4, "little") + bytes(8) + arguments
+    data = number.to_bytes(4, "little") + syscalls.AUDIT_ARCH.to_bytes(4, "little") + bytes(8) + arguments
     a = x = at = 0
     memory = [0] * 16
     words = memoryview(program).cast("Q")  # struct sock_filter: code of 2 bytes, jt, jf, k of 4

@@ -9,9 +9,9 @@ import posix
 import sys
 from fcntl import fcntl
 
-from . import kernel
 from .capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
 from .errors import Refusal
+from .linux import syscalls
 from .seal import START, unwritable
 
 TYPE_CHECKING = False
@@ -52,11 +52,11 @@ def start_again(plan: bytes, socket: str) -> "NoReturn":
 
 def _make_read_only() -> None:
     try:
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.mount_setattr(kernel.AT_FDCWD, b"/", kernel.AT_RECURSIVE, kernel.MOUNT_ATTR_RDONLY, 0)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount_setattr(syscalls.AT_FDCWD, b"/", syscalls.AT_RECURSIVE, syscalls.MOUNT_ATTR_RDONLY, 0)
         for path in WRITABLE:
-            kernel.mount_setattr(kernel.AT_FDCWD, path, kernel.AT_RECURSIVE, 0, kernel.MOUNT_ATTR_RDONLY)
+            syscalls.mount_setattr(syscalls.AT_FDCWD, path, syscalls.AT_RECURSIVE, 0, syscalls.MOUNT_ATTR_RDONLY)
     except OSError as problem:
         if problem.errno != 38:  # ENOSYS
             raise
@@ -69,5 +69,5 @@ def _make_read_only() -> None:
 def leave(home: int) -> None:
     """Go back to the host's own mount namespace, and to the same directory there."""
     directory = posix.getcwdb()
-    kernel.setns(home, kernel.CLONE_NEWNS)
+    syscalls.setns(home, syscalls.CLONE_NEWNS)
     posix.chdir(directory)

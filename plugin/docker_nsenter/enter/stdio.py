@@ -9,8 +9,9 @@ import fcntl
 import posix
 from _stat import S_ISCHR, S_ISFIFO
 
-from . import kernel, labelled_pipes
+from . import labelled_pipes
 from .errors import Refusal
+from .linux import syscalls
 from .mounts import private_null
 
 PTMX_DEVICE = 0x502  # character device 5:2
@@ -74,7 +75,7 @@ def prepare(
         io.inner = [io.slave, io.slave, io.slave]
         size = window_size()
         if size:
-            fcntl.ioctl(io.master, kernel.TIOCSWINSZ, size)
+            fcntl.ioctl(io.master, syscalls.TIOCSWINSZ, size)
         if detach:
             return io
         posix.set_blocking(io.master, False)
@@ -117,7 +118,7 @@ def window_size() -> bytes:
     """Read the caller's window size as struct winsize; empty when no standard descriptor is a terminal."""
     for fd in (0, 1, 2):
         if posix.isatty(fd):
-            return fcntl.ioctl(fd, kernel.TIOCGWINSZ, bytes(8))
+            return fcntl.ioctl(fd, syscalls.TIOCGWINSZ, bytes(8))
     return b""
 
 
@@ -127,10 +128,10 @@ def open_pty(root: int) -> tuple[int, int]:
     The multiplexer must be device 5:2, inode 2, on a devpts: a fake or a missing one is refused. The slave comes from
     the master (TIOCGPTPEER, Linux 4.13), never from /dev/pts/N.
     """
-    resolve = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS | kernel.RESOLVE_NO_MAGICLINKS
+    resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
     missing = Refusal("the container has no devpts of its own to make a terminal from", "-T enters without a terminal")
     try:
-        probe = kernel.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
+        probe = syscalls.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
     except OSError as problem:
         if problem.errno in (2, 13, 18, 20, 40):
             raise missing from None
@@ -141,7 +142,7 @@ def open_pty(root: int) -> tuple[int, int]:
             S_ISCHR(found.st_mode)
             and found.st_rdev == PTMX_DEVICE
             and found.st_ino == 2
-            and kernel.fstatfs_type(probe) == kernel.DEVPTS_SUPER_MAGIC
+            and syscalls.fstatfs_type(probe) == syscalls.DEVPTS_SUPER_MAGIC
         )
         if not genuine:
             raise missing
@@ -172,9 +173,9 @@ def take_over(io: Stdio) -> None:
 
 def control_terminal() -> None:
     """Make standard input's or output's terminal the controlling one of this new session."""
-    fcntl.ioctl(0 if posix.isatty(0) else 1, kernel.TIOCSCTTY, 0)
+    fcntl.ioctl(0 if posix.isatty(0) else 1, syscalls.TIOCSCTTY, 0)
 
 
 def set_window_size(master: int, size: bytes) -> None:
     """Set the size of the command's terminal; its foreground group gets SIGWINCH."""
-    fcntl.ioctl(master, kernel.TIOCSWINSZ, size)
+    fcntl.ioctl(master, syscalls.TIOCSWINSZ, size)

@@ -16,7 +16,6 @@ from . import (
     cgroups,
     command,
     guard,
-    kernel,
     landlock,
     lsm,
     mounts,
@@ -29,6 +28,7 @@ from . import (
 )
 from .entry import Entry, resolve
 from .errors import Refusal, say
+from .linux import syscalls
 from .target import ended, pin
 
 TYPE_CHECKING = False
@@ -184,7 +184,7 @@ def _copy_filters(entry: Entry) -> None:
             "the process's seccomp filter lets calls seem to succeed that never happened, and may be its own making",
             "--security-opt seccomp=unconfined enters without the filter",
         )
-    entry.forbids_fork = not all(seccomp.allows(each.program, *kernel.FORK_SIBLING) for each in entry.filters)
+    entry.forbids_fork = not all(seccomp.allows(each.program, *syscalls.FORK_SIBLING) for each in entry.filters)
     # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
     watched = target.status["CapBnd"][0] & capabilities.SYS_PTRACE
     entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.hosts_root))
@@ -231,7 +231,7 @@ def _own_keyring(entry: Entry) -> None:
     """Join runc's keyring of the container with its files, else a nameless new one: host programs have other keys."""
     container = entry.plan["target"]["container"] if "mnt" in entry.joined else ""
     try:
-        kernel.keyctl(kernel.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + container.encode() if container else 0)
+        syscalls.keyctl(syscalls.KEYCTL_JOIN_SESSION_KEYRING, b"_ses." + container.encode() if container else 0)
     except OSError as problem:
         if problem.errno != 38:  # ENOSYS: a kernel without keys has none to leak
             raise
@@ -255,7 +255,7 @@ def _attach_tools(entry: Entry) -> None:
 
 def _part_processes(entry: Entry) -> None:
     if entry.own_pids:
-        kernel.unshare(kernel.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWPID)
 
 
 def _part_sockets(entry: Entry) -> None:
@@ -297,15 +297,15 @@ def _check_directory(entry: Entry) -> None:
 
 def _drop(entry: Entry) -> None:
     capset.drop_bounding(entry.bounding)
-    kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
+    syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
     who = entry.credentials
     if who:
-        kernel.setgroups(who.groups)
-        kernel.setresgid(who.gid, who.gid, who.gid)
-        kernel.setresuid(who.uid, who.uid, who.uid)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # changed ids reset it; /proc/PID/mem and exe stay out of reach
+        syscalls.setgroups(who.groups)
+        syscalls.setresgid(who.gid, who.gid, who.gid)
+        syscalls.setresuid(who.uid, who.uid, who.uid)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # changed ids reset it; /proc/PID/mem and exe stay out of reach
     if entry.no_new_privs:
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     needed = 0 if entry.no_new_privs or not entry.filters else capabilities.SYS_ADMIN  # seccomp(2) asks for it
     held = entry.permitted | needed
     capset.set_process(held, held, entry.ambient)
@@ -319,9 +319,9 @@ def _close_rest(entry: Entry) -> None:
     first = 3
     for fd in keep:
         if fd > first:
-            kernel.close_range(first, fd - 1, 0)
+            syscalls.close_range(first, fd - 1, 0)
         first = fd + 1
-    kernel.close_range(first, 0xFFFFFFFF, 0)
+    syscalls.close_range(first, 0xFFFFFFFF, 0)
 
 
 def _install_filters(entry: Entry) -> None:
@@ -375,7 +375,7 @@ def _settle_limits(entry: Entry) -> None:
 
 
 def _own_session(entry: Entry) -> None:
-    kernel.setsid()
+    syscalls.setsid()
     if entry.plan["tty"]:
         stdio.control_terminal()
 
@@ -383,7 +383,7 @@ def _own_session(entry: Entry) -> None:
 def _die_together(entry: Entry) -> None:
     """Set the death signal: kill -9 of the plugin must not leave the command behind."""
     if not entry.plan["detach"]:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _install_late(entry: Entry) -> None:
@@ -406,7 +406,7 @@ COMMAND: "tuple[Step, ...]" = (
 
 def _own_nothing(entry: Entry) -> None:
     """Close standard input and output, whose readers wait for their end, and have the kernel collect orphans."""
-    kernel.setsid()
+    syscalls.setsid()
     for fd in (0, 1, 2):
         posix.close(fd)
     signal(SIGCHLD, SIG_IGN)

@@ -2,9 +2,9 @@
 
 import posix
 
-from . import kernel
 from .errors import Refusal
 from .files import read
+from .linux import syscalls
 from .membership import belongs
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers
@@ -38,7 +38,7 @@ class Target:
         self.pid = pid
         try:
             self.proc = posix.open(f"/proc/{pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-            self.pidfd = kernel.pidfd_open(pid)
+            self.pidfd = syscalls.pidfd_open(pid)
             # The directory was opened first and still answers: both name the same process.
             self.text = self.read("status")
             self.status = parse_status(self.text)
@@ -64,7 +64,7 @@ class Target:
     def alive(self) -> bool:
         """Tell whether the process still exists."""
         try:
-            kernel.pidfd_send_signal(self.pidfd, 0)
+            syscalls.pidfd_send_signal(self.pidfd, 0)
         except OSError as problem:
             if problem.errno == 3:  # ESRCH
                 return False

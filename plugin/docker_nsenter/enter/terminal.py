@@ -4,8 +4,8 @@ import posix
 from _signal import SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGSTOP, SIGTSTP, SIGTTOU, getsignal, pthread_sigmask, signal
 from fcntl import ioctl
 
-from . import kernel
 from .files import read
+from .linux import syscalls
 
 # struct termios (asm-generic/termbits.h): iflag, oflag, cflag, lflag of 4 bytes each, a line discipline, 19 characters
 SIZE, MODES = 36, 16
@@ -27,7 +27,7 @@ class Terminal:
     def __init__(self, fd: int) -> None:
         """Remember the settings of `fd`; a descriptor that is no terminal is left alone."""
         self._fd = fd
-        self._saved = ioctl(fd, kernel.TCGETS, bytes(SIZE)) if posix.isatty(fd) else b""
+        self._saved = ioctl(fd, syscalls.TCGETS, bytes(SIZE)) if posix.isatty(fd) else b""
         self._mode = self._saved
         self.taken = False
         self._above = _above()
@@ -72,13 +72,13 @@ class Terminal:
         """Pass every key on as it is, unless they are another job's or pass already; tell whether that is new."""
         if not self._saved or self.taken or not self.ours():
             return False
-        self._saved = ioctl(self._fd, kernel.TCGETS, bytes(SIZE))
+        self._saved = ioctl(self._fd, syscalls.TCGETS, bytes(SIZE))
         flags = [int.from_bytes(self._saved[at : at + 4], "little") for at in range(0, MODES, 4)]
         kept = (flag & ~less | more for flag, less, more in zip(flags, WITHOUT, WITH, strict=True))
         mode = bytearray(b"".join(flag.to_bytes(4, "little") for flag in kept) + self._saved[MODES:])
         mode[CHARACTERS + VMIN], mode[CHARACTERS + VTIME] = 1, 0
-        ioctl(self._fd, kernel.TCSETSW, bytes(mode))
-        self._mode = ioctl(self._fd, kernel.TCGETS, bytes(SIZE))
+        ioctl(self._fd, syscalls.TCSETSW, bytes(mode))
+        self._mode = ioctl(self._fd, syscalls.TCGETS, bytes(SIZE))
         self.taken = True
         return True
 
@@ -92,8 +92,8 @@ class Terminal:
         # From the background the kernel would stop us (SIGTTOU) before the settings are back.
         pthread_sigmask(SIG_BLOCK, [SIGTTOU])
         try:
-            if ioctl(self._fd, kernel.TCGETS, bytes(SIZE))[:MODES] == self._mode[:MODES]:
-                ioctl(self._fd, kernel.TCSETSW, self._saved)
+            if ioctl(self._fd, syscalls.TCGETS, bytes(SIZE))[:MODES] == self._mode[:MODES]:
+                ioctl(self._fd, syscalls.TCSETSW, self._saved)
         except OSError as problem:
             if problem.errno not in (5, 25):  # EIO, ENOTTY: hung up
                 raise

@@ -17,11 +17,11 @@ What is attached, at PLACE:
 import posix
 from _stat import S_ISDIR, S_ISLNK
 
-from . import kernel
 from .credentials import read_inside
 from .errors import Refusal
 from .files import read_all
 from .jsonlite import WHITESPACE
+from .linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ DESK = b"/dev"  # covered in the installer's own mount namespace only
 HOST = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc/alternatives", "etc/terminfo", "etc/ssl/certs")
 # Programs that others start by an absolute path
 HELPERS = ("/usr/lib/git-core", "/usr/libexec/git-core")
-TRIPLET = f"{kernel.MACHINE}-linux-gnu"
+TRIPLET = f"{syscalls.MACHINE}-linux-gnu"
 # Where loaders look by themselves (ld.so(8), musl's /etc/ld-musl-*.path), and directories that programs name by RUNPATH
 LIBRARIES = (
     *(f"/usr/local/lib/{TRIPLET}", f"/lib/{TRIPLET}", f"/usr/lib/{TRIPLET}", "/lib64", "/usr/lib64", "/lib"),
@@ -115,7 +115,7 @@ PERL = (
 )
 MARK = b"@PLACE@@@@@@@@@@@@@@@@@@@@@@@@@"  # in auditor.c
 MOST_NAMES, LARGEST_FILE = 50_000, 1 << 30
-OVERLAY_FLAGS = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+OVERLAY_FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
 
 
 class Tools:
@@ -140,12 +140,12 @@ class Tools:
     def gather(self) -> None:
         """Build the tree on the host, out of everybody's sight, and detach it."""
         if self.home >= 0:
-            kernel.setns(self.home, kernel.CLONE_NEWNS)  # a helper's files are its own
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
+            syscalls.setns(self.home, syscalls.CLONE_NEWNS)  # a helper's files are its own
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
         layers = [_open_source(path) for path in self.planned["layers"]]
         host = posix.open("/", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        kernel.mount(b"tools", DESK, b"tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, b"mode=755" + self.context)
+        syscalls.mount(b"tools", DESK, b"tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, b"mode=755" + self.context)
         umask = posix.umask(0o022)
         posix.mkdir(DESK + b"/.none")
         if self.planned["kind"] == "file":
@@ -158,16 +158,16 @@ class Tools:
                 _overlay(layers, b"", self.context)
             folders = self._make_programs(host)
         posix.umask(umask)
-        kernel.mount(b"none", DESK, b"", kernel.MS_REMOUNT | kernel.MS_BIND | OVERLAY_FLAGS)
+        syscalls.mount(b"none", DESK, b"", syscalls.MS_REMOUNT | syscalls.MS_BIND | OVERLAY_FLAGS)
         self.path = b":".join(f"{self.place}/{folder}".encode("utf-8", "surrogateescape") for folder in folders)
-        flags = kernel.OPEN_TREE_CLONE | kernel.AT_RECURSIVE | posix.O_CLOEXEC
-        self.tree = kernel.open_tree(kernel.AT_FDCWD, DESK, flags)
+        flags = syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE | posix.O_CLOEXEC
+        self.tree = syscalls.open_tree(syscalls.AT_FDCWD, DESK, flags)
 
     def attach(self) -> None:
         """Attach the tree in a copy of the container's mount namespace that nobody else has."""
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(b"none", b"/", b"", kernel.MS_REC | kernel.MS_SLAVE)
-        kernel.move_mount(self.tree, self.place.encode())
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_SLAVE)
+        syscalls.move_mount(self.tree, self.place.encode())
 
     def _make_programs(self, host: int) -> list[str]:
         """Make the directories with programs, and links for all else; return those that are for PATH."""
@@ -245,7 +245,7 @@ def _place(root: int) -> str:
     """Choose a directory of the container's that hides nothing: an empty one."""
     for path in PLACES:
         try:
-            fd = _open_below(root, path, posix.O_RDONLY | posix.O_DIRECTORY, kernel.RESOLVE_NO_SYMLINKS)
+            fd = _open_below(root, path, posix.O_RDONLY | posix.O_DIRECTORY, syscalls.RESOLVE_NO_SYMLINKS)
         except OSError as problem:
             if problem.errno in (2, 13, 20, 40):  # ENOENT, EACCES, ENOTDIR, ELOOP
                 continue
@@ -260,8 +260,8 @@ def _place(root: int) -> str:
 
 def _open_below(root: int, path: str, flags: int, resolve: int = 0) -> int:
     """Open a path as if `root` were the root directory."""
-    how = kernel.RESOLVE_IN_ROOT | kernel.RESOLVE_NO_MAGICLINKS | resolve
-    return kernel.openat2(root, path.encode("utf-8", "surrogateescape"), flags | posix.O_CLOEXEC, how)
+    how = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS | resolve
+    return syscalls.openat2(root, path.encode("utf-8", "surrogateescape"), flags | posix.O_CLOEXEC, how)
 
 
 def _exists(root: int, path: str) -> bool:
@@ -295,7 +295,7 @@ def _overlay(layers: list[int], where: bytes, context: bytes) -> None:
     names = ":".join(f"/proc/self/fd/{fd}" for fd in [*layers, none])
     options = f"lowerdir={names}".encode() + context
     try:
-        kernel.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, options)
+        syscalls.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, options)
     except OSError as problem:
         reason = "this kernel has no overlayfs" if problem.errno == 19 else problem.strerror  # ENODEV
         raise Refusal(f"the tools cannot be shown: mount: {reason}") from problem
@@ -427,7 +427,7 @@ def _link_programs(root: int, folder: str, *, links: bool) -> None:
 
 def _read_built(kind: str) -> bytes:
     """Read starter.c or auditor.c as it was built, from beside this module or out of a helper's archive with it."""
-    name = f"starter.{kernel.MACHINE}{kind}"
+    name = f"starter.{syscalls.MACHINE}{kind}"
     try:
         data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
     except OSError:
@@ -474,7 +474,7 @@ def _libraries(own: int, root: int) -> "dict[str, None]":
                 words += [word for name in _names(own, folder) for word in _configuration(own, name) if word[0] == "/"]
         elif line.startswith("/"):
             words.append(line)
-    for line in _configuration(own, f"/etc/ld-musl-{kernel.MACHINE}.path".encode()):
+    for line in _configuration(own, f"/etc/ld-musl-{syscalls.MACHINE}.path".encode()):
         words += line.split(":")
     return _real(root, [*words, *LIBRARIES])
 

@@ -7,7 +7,7 @@ to the host's root only, the container's seccomp filter: profile.py makes that a
 
 import os
 
-from ..enter import kernel
+from ..enter.linux import syscalls
 from ..enter.target import parse_status
 from ..errors import Problem
 
@@ -63,9 +63,9 @@ def bring_filter(plan: "Plan", runtime: str) -> None:
 def join(namespace: int) -> None:
     """Become root of the namespace, for this process and what it executes."""
     try:
-        kernel.setns(namespace, kernel.CLONE_NEWUSER)
-        kernel.setresgid(0, 0, 0)
-        kernel.setresuid(0, 0, 0)
+        syscalls.setns(namespace, syscalls.CLONE_NEWUSER)
+        syscalls.setresgid(0, 0, 0)
+        syscalls.setresuid(0, 0, 0)
     except OSError as problem:
         raise Problem(
             f"cannot become root of your engine's user namespace: {problem.filename}: {problem.strerror}"

@@ -11,9 +11,10 @@ from time import monotonic
 
 from ...engine.http import Lost
 from ...engine.transport import Stream, write
-from ...enter import kernel, pumps, stdio
+from ...enter import pumps, stdio
 from ...enter.frames import Frames, frame
 from ...enter.jsonlite import dumps
+from ...enter.linux import syscalls
 from ...enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.supervisor import PATIENCE as READER_PATIENCE
 from ...enter.terminal import Terminal
@@ -224,7 +225,7 @@ class Client:
             return
         if not self.pump.taken:
             if not self.sent and pumps.unread(self.mirror):
-                count = kernel.tee(self.mirror, self.peek[1], pumps.PAGE, kernel.SPLICE_F_NONBLOCK)
+                count = syscalls.tee(self.mirror, self.peek[1], pumps.PAGE, syscalls.SPLICE_F_NONBLOCK)
                 self._send(os.read(self.peek[0], count))
         else:
             while self.sent - self.read < WINDOW and (data := pumps.receive(self.mirror)):

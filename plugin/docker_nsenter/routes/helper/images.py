@@ -104,9 +104,11 @@ def bundle(library: str) -> bytes:
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w") as archive:
         archive.write(f"{library}/docker_nsenter/__init__.py", "docker_nsenter/__init__.py")
-        for name in sorted(os.listdir(f"{library}/docker_nsenter/enter")):
-            if name.endswith(".py") or name.startswith("starter."):  # what --tools starts programs by
-                archive.write(f"{library}/docker_nsenter/enter/{name}", f"docker_nsenter/enter/{name}")
+        for folder, folders, names in os.walk(f"{library}/docker_nsenter/enter"):
+            folders.sort()
+            for name in sorted(names):
+                if name.endswith(".py") or name.startswith("starter."):  # what --tools starts programs by
+                    archive.write(f"{folder}/{name}", f"{folder}/{name}".removeprefix(f"{library}/"))
     packed = memory.getvalue()
     return len(packed).to_bytes(HEAD, "big") + packed
 
