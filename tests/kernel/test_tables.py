@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from docker_nsenter.enter import calls, capabilities, why
-from docker_nsenter.enter.linux import syscalls
+from docker_nsenter.enter import capabilities, why
+from docker_nsenter.enter.linux import syscall_table, syscalls
 
 INCLUDE = Path("/usr/include")
 MACHINE = os.uname().machine
@@ -54,7 +54,7 @@ def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
     known = native()
     text = (INCLUDE / "asm-generic/unistd.h").read_text()
     generic = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
-    for name, (x86, arm64, arguments, need) in calls.TABLE.items():
+    for name, (x86, arm64, arguments, need) in syscall_table.TABLE.items():
         assert (x86 if MACHINE == "x86_64" else arm64) == known.get(name, -1), name
         assert arm64 == generic.get(name, -1), name
         assert set(arguments) <= set("sdx-")

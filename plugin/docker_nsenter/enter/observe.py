@@ -8,9 +8,9 @@ import _signal
 import posix
 
 from . import powerless, seccomp
-from .calls import NAMES
 from .files import read_all
 from .linux import syscalls
+from .linux.syscall_table import NAMES
 from .why import Refused, explain, netlink_error, noticed, set_user_id
 
 TYPE_CHECKING = False

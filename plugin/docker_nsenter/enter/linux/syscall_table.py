@@ -4,7 +4,7 @@ Only --why loads this. The need is a capability (capabilities(7)), or the name o
 decide. Arguments: s a string, d a number, x a number in hexadecimal, - not shown.
 """
 
-from .linux import syscalls
+from . import syscalls
 
 # name: (x86-64, arm64 or -1, arguments, need)
 TABLE: dict[str, tuple[int, int, str, str]] = {
