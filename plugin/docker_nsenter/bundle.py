@@ -30,7 +30,7 @@ STAGES = {
         "planning.plan",
         "routes.local",
         "enter.membership",
-        "enter.files",
+        "enter.linux.procfs",
     ),
 }
 EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier one

@@ -74,7 +74,7 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
         " and type(m.__loader__).__name__ != 'Loader'))"
     )
     assert set(python(copy, code).split()) <= {
-        f"docker_nsenter.enter.{name}" for name in ("target", "files", "errors", "linux.syscalls")
+        f"docker_nsenter.enter.{name}" for name in ("target", "linux.procfs", "errors", "linux.syscalls")
     }
 
 

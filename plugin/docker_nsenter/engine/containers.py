@@ -123,7 +123,7 @@ def process(word: str) -> Container:
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
         raise Problem(f"{word} names no process: behind pid: stands its number", f"docker nsenter {number}")
-    from ..enter.files import read
+    from ..enter.linux.procfs import read
     from ..enter.target import parse_status
 
     found = Container()

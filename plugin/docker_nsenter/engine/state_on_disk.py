@@ -7,7 +7,7 @@ pinned as always: a stale number is recognised by whose child it is (enter/membe
 import os
 
 from ..enter.errors import Refusal
-from ..enter.files import read
+from ..enter.linux.procfs import read
 from ..enter.target import Target, parse_status
 from ..errors import Problem
 from .containers import Container, read_container, refuse_unless_running

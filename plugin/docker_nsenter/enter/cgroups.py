@@ -7,7 +7,7 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 import posix
 
 from .errors import Refusal
-from .files import lines, read
+from .linux.procfs import lines, read
 from .target import Target
 
 TYPE_CHECKING = False

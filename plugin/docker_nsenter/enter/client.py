@@ -6,8 +6,8 @@ from _signal import SIGKILL
 from select import POLLIN, poll
 
 from .errors import Refusal
-from .files import read_all
 from .linux import syscalls
+from .linux.procfs import read_all
 
 LARGEST_PLAN = 64 << 20
 

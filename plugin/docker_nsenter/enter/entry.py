@@ -5,8 +5,8 @@ import posix
 from . import capabilities, credentials, lsm, namespaces, seccomp
 from .cgroups import Cgroups
 from .errors import Refusal
-from .files import read
 from .limits import Limits
+from .linux.procfs import read
 from .stdio import Stdio
 from .target import Target, parse_status
 

@@ -8,8 +8,8 @@ from fcntl import ioctl
 
 from . import capabilities, limits, lsm, namespaces
 from .cgroups import parse
-from .files import read
 from .linux import syscalls
+from .linux.procfs import read
 from .target import Target
 
 TYPE_CHECKING = False

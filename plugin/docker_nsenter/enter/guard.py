@@ -11,7 +11,7 @@ from fcntl import ioctl
 
 from . import capabilities, lsm
 from .errors import Refusal, printable, say
-from .files import read
+from .linux.procfs import read
 from .target import parse_status
 
 TYPE_CHECKING = False

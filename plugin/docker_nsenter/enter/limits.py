@@ -1,8 +1,8 @@
 """Give the command the container's resource limits and its place in the out-of-memory order."""
 
 from .errors import say
-from .files import read, write
 from .linux import syscalls
+from .linux.procfs import read, write
 from .target import Target
 
 NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)

@@ -7,7 +7,7 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 import posix
 
 from .errors import Refusal
-from .files import read, write
+from .linux.procfs import read, write
 from .mounts import detached
 from .target import Target
 

@@ -12,7 +12,7 @@ of such a monitor is the container's, whatever it has done to its own files (chr
 import posix
 
 from . import jsonlite
-from .files import lines, read
+from .linux.procfs import lines, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

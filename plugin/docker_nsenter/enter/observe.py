@@ -8,8 +8,8 @@ import _signal
 import posix
 
 from . import powerless, seccomp
-from .files import read_all
 from .linux import syscalls
+from .linux.procfs import read_all
 from .linux.syscall_table import NAMES
 from .why import Refused, explain, netlink_error, noticed, set_user_id
 

@@ -9,7 +9,7 @@ import sys
 from _frozen_importlib import FrozenImporter
 
 from .errors import Refusal
-from .files import read
+from .linux.procfs import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

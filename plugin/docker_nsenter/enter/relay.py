@@ -15,9 +15,9 @@ from select import POLLIN, POLLOUT, poll
 from . import jsonlite, powerless, stdio
 from .__main__ import serve
 from .child import exit_status
-from .files import read
 from .frames import Frames, frame
 from .linux import syscalls
+from .linux.procfs import read
 from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False

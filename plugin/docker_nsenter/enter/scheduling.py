@@ -6,8 +6,8 @@ be reset is kept and said (who is not root may raise his nice value, not lower i
 
 import posix
 
-from .files import read, write
 from .linux import syscalls
+from .linux.procfs import read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from .errors import Refusal
-from .files import read
 from .jsonlite import loads
 from .linux import syscalls
+from .linux.procfs import read
 from .membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from .target import Target, ended, parse_status
 

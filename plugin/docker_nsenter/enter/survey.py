@@ -5,7 +5,7 @@ import posix
 from . import capabilities, facts, guard, lsm, namespaces, seccomp
 from .entry import Entry, resolve
 from .errors import Refusal
-from .files import read
+from .linux.procfs import read
 from .target import pin
 from .verify import expected
 

@@ -3,8 +3,8 @@
 import posix
 
 from .errors import Refusal
-from .files import read
 from .linux import syscalls
+from .linux.procfs import read
 from .membership import belongs
 
 # /proc/PID/status: the fields that an entry needs, and the base of their numbers

@@ -19,9 +19,9 @@ from _stat import S_ISDIR, S_ISLNK
 
 from .credentials import read_inside
 from .errors import Refusal
-from .files import read_all
 from .jsonlite import WHITESPACE
 from .linux import syscalls
+from .linux.procfs import read_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

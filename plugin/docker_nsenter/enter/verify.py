@@ -8,7 +8,7 @@ import posix
 from . import scheduling, shelter
 from .cgroups import parse
 from .errors import Refusal
-from .files import read
+from .linux.procfs import read
 from .seal import sealed
 from .target import parse_status
 

@@ -6,7 +6,7 @@ from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 from . import lsm, seccomp
 from .capabilities import NUMBERS
 from .errors import printable
-from .files import read
+from .linux.procfs import read
 from .linux.syscall_table import NAMES, TABLE
 from .target import parse_status
 

@@ -49,7 +49,7 @@ def is_here(container: "Container") -> bool:
 
     Stage 2 asks the same when the process is pinned.
     """
-    from ..enter.files import read
+    from ..enter.linux.procfs import read
     from ..enter.membership import belongs
 
     try:

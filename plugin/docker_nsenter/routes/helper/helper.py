@@ -12,7 +12,7 @@ from ...engine import containers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
 from ...enter import capabilities
-from ...enter.files import read
+from ...enter.linux.procfs import read
 from ...errors import Problem, printable
 from ...planning import defaults
 from ..local import is_here
