@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from docker_nsenter.enter import capabilities
-from docker_nsenter.enter.namespaces import NAMES
+from docker_nsenter.enter.linux.namespaces import NAMES
 
 from .conftest import map_ids, plan_for, run_plan
 

@@ -5,8 +5,8 @@ import os
 from ..enter import cgroups, facts
 from ..enter.capabilities import NUMBERS, names
 from ..enter.errors import Refusal
+from ..enter.linux.namespaces import NAMES, ours
 from ..enter.linux.procfs import lines, read
-from ..enter.namespaces import NAMES, ours
 from ..enter.target import Target
 from ..planning import defaults
 

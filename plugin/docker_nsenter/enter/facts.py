@@ -6,9 +6,9 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from . import capabilities, limits, lsm, namespaces
+from . import capabilities, limits, lsm
 from .cgroups import parse
-from .linux import syscalls
+from .linux import namespaces, syscalls
 from .linux.procfs import read
 from .target import Target
 

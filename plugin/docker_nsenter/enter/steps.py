@@ -19,7 +19,6 @@ from . import (
     landlock,
     lsm,
     mounts,
-    namespaces,
     scheduling,
     seal,
     seccomp,
@@ -28,7 +27,7 @@ from . import (
 )
 from .entry import Entry, resolve
 from .errors import Refusal, say
-from .linux import syscalls
+from .linux import namespaces, syscalls
 from .target import ended, pin
 
 TYPE_CHECKING = False

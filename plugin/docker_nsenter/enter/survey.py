@@ -2,9 +2,10 @@
 
 import posix
 
-from . import capabilities, facts, guard, lsm, namespaces, seccomp
+from . import capabilities, facts, guard, lsm, seccomp
 from .entry import Entry, resolve
 from .errors import Refusal
+from .linux import namespaces
 from .linux.procfs import read
 from .target import pin
 from .verify import expected

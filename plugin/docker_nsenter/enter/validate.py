@@ -2,7 +2,7 @@
 
 from .capabilities import ALL
 from .errors import Refusal
-from .namespaces import NAMES
+from .linux.namespaces import NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

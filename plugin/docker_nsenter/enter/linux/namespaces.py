@@ -2,8 +2,8 @@
 
 import posix
 
-from .linux import syscalls
-from .target import Target
+from ..target import Target
+from . import syscalls
 
 # The order of the fallback: the user namespace first, for it gives the right to join the others that it owns; the
 # mount namespace last, for the files of /proc opened before stay valid, but names would lead elsewhere (nsenter.c).
