@@ -2,9 +2,10 @@
 
 import os
 
-from ..enter import cgroups, facts
+from ..enter import facts
 from ..enter.capabilities import NUMBERS, names
 from ..enter.errors import Refusal
+from ..enter.linux import cgroups
 from ..enter.linux.namespaces import NAMES, ours
 from ..enter.linux.procfs import lines, read
 from ..enter.target import Target

@@ -12,10 +12,10 @@ from select import poll
 from time import sleep
 
 from . import command, seccomp
-from .cgroups import not_delegated
 from .entry import Entry
 from .errors import Refusal
 from .linux import syscalls
+from .linux.cgroups import not_delegated
 from .steps import COMMAND, INIT, INSTALL
 
 TYPE_CHECKING = False

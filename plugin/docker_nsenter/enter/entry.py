@@ -3,10 +3,10 @@
 import posix
 
 from . import capabilities, credentials, lsm, seccomp
-from .cgroups import Cgroups
 from .errors import Refusal
 from .limits import Limits
 from .linux import namespaces
+from .linux.cgroups import Cgroups
 from .linux.procfs import read
 from .stdio import Stdio
 from .target import Target, parse_status

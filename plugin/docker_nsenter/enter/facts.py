@@ -7,8 +7,8 @@ import posix
 from fcntl import ioctl
 
 from . import capabilities, limits, lsm
-from .cgroups import parse
 from .linux import namespaces, syscalls
+from .linux.cgroups import parse
 from .linux.procfs import read
 from .target import Target
 

@@ -6,8 +6,8 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 import posix
 
 from . import scheduling, shelter
-from .cgroups import parse
 from .errors import Refusal
+from .linux.cgroups import parse
 from .linux.procfs import read
 from .seal import sealed
 from .target import parse_status

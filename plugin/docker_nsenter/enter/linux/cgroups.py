@@ -6,9 +6,9 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 
 import posix
 
-from .errors import Refusal
-from .linux.procfs import lines, read
-from .target import Target
+from ..errors import Refusal
+from ..target import Target
+from .procfs import lines, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
