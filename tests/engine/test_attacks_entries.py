@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter import capabilities
+from docker_nsenter.enter.linux import capabilities
 from docker_nsenter.enter.target import parse_status
 
 from ..attack import NAMESPACES, Entry, Field, Result, build, enter_all, product

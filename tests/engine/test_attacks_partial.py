@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from docker_nsenter.enter import capabilities, guard
+from docker_nsenter.enter import guard
+from docker_nsenter.enter.linux import capabilities
 
 from ..attack import Entry, Field, Result
 from ..attack import build as build_attacker

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from docker_nsenter.enter import capabilities
+from docker_nsenter.enter.linux import capabilities
 
 from ..conftest import Call, Run, wait_until
 from .conftest import build, run_words

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import capabilities
+from docker_nsenter.enter.linux import capabilities
 from docker_nsenter.enter.linux.namespaces import NAMES
 
 from .conftest import map_ids, plan_for, run_plan

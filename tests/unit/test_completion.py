@@ -14,7 +14,7 @@ from docker_nsenter.cli.request import PROFILES
 from docker_nsenter.commands import complete
 from docker_nsenter.commands.complete import candidates, clean, harmless, pending, position, request, wants_files
 from docker_nsenter.engine.endpoints import Globals
-from docker_nsenter.enter.capabilities import NUMBERS
+from docker_nsenter.enter.linux.capabilities import NUMBERS
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from docker_nsenter.cli.request import parse
 from docker_nsenter.commands.list import listing, relate
 from docker_nsenter.engine import running
 from docker_nsenter.engine.containers import Container
-from docker_nsenter.enter.capabilities import names
+from docker_nsenter.enter.linux.capabilities import names
 from docker_nsenter.errors import Problem
 from docker_nsenter.formatting.tables import show_listing
 from docker_nsenter.planning import defaults

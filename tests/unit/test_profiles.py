@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import PROFILES as NAMES
-from docker_nsenter.enter.capabilities import ALL, NUMBERS
+from docker_nsenter.enter.linux.capabilities import ALL, NUMBERS
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import defaults
 from docker_nsenter.planning.plan import make_plan

@@ -225,7 +225,7 @@ def values(option: str, value: str, options: Globals) -> "Candidates":
 
 def capabilities(value: str) -> "Candidates":
     """Yield capability names in the spelling that was begun, behind those of a list that stand there."""
-    from ..enter.capabilities import NUMBERS
+    from ..enter.linux.capabilities import NUMBERS
 
     head, comma, last = value.rpartition(",")
     listed = {name.upper().removeprefix("CAP_") for name in head.split(",")}

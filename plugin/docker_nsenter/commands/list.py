@@ -3,9 +3,9 @@
 import os
 
 from ..enter import facts
-from ..enter.capabilities import NUMBERS, names
 from ..enter.errors import Refusal
 from ..enter.linux import cgroups
+from ..enter.linux.capabilities import NUMBERS, names
 from ..enter.linux.namespaces import NAMES, ours
 from ..enter.linux.procfs import lines, read
 from ..enter.target import Target

@@ -9,8 +9,9 @@ does nothing here, and that no process which can see the command has in its boun
 import posix
 from fcntl import ioctl
 
-from . import capabilities, lsm
+from . import lsm
 from .errors import Refusal, printable, say
+from .linux import capabilities
 from .linux.procfs import read
 from .target import parse_status
 

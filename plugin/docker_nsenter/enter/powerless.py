@@ -9,8 +9,8 @@ of files counts.
 import posix
 
 from . import capset
-from .capabilities import NUMBERS
 from .linux import syscalls
+from .linux.capabilities import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

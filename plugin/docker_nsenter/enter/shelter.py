@@ -9,9 +9,9 @@ import posix
 import sys
 from fcntl import fcntl
 
-from .capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
 from .errors import Refusal
 from .linux import syscalls
+from .linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
 from .seal import START, unwritable
 
 TYPE_CHECKING = False

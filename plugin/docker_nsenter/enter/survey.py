@@ -2,10 +2,10 @@
 
 import posix
 
-from . import capabilities, facts, guard, lsm, seccomp
+from . import facts, guard, lsm, seccomp
 from .entry import Entry, resolve
 from .errors import Refusal
-from .linux import namespaces
+from .linux import capabilities, namespaces
 from .linux.procfs import read
 from .target import pin
 from .verify import expected

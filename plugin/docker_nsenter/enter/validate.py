@@ -1,7 +1,7 @@
 """Accept a Plan: every field known, of its type and within bounds, before anything is done with it."""
 
-from .capabilities import ALL
 from .errors import Refusal
+from .linux.capabilities import ALL
 from .linux.namespaces import NAMES
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ import posix
 from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 
 from . import lsm, seccomp
-from .capabilities import NUMBERS
 from .errors import printable
+from .linux.capabilities import NUMBERS
 from .linux.procfs import read
 from .linux.syscall_table import NAMES, TABLE
 from .target import parse_status

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import overview
-from ..enter.capabilities import ALL, NUMBERS, names
+from ..enter.linux.capabilities import ALL, NUMBERS, names
 from ..errors import printable
 from ..overview import HOST, ORDER, QUIET, SHARED, WARNING
 from ..planning import defaults

@@ -1,6 +1,6 @@
 """Know what docker gives a container by default, and what --cap-add, --cap-drop and --privileged make of that."""
 
-from ..enter.capabilities import ALL, NUMBERS
+from ..enter.linux.capabilities import ALL, NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ docs/looking.md describes the result, which is what --format json prints.
 
 from ..cli.grammar import DEFAULTS, FLAGS, VALUES
 from ..cli.request import NAMESPACES, Request
-from ..enter.capabilities import NUMBERS, names
+from ..enter.linux.capabilities import NUMBERS, names
 from ..errors import Problem
 from . import defaults
 from .plan import make_plan

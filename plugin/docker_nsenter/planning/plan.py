@@ -2,7 +2,7 @@
 
 from ..cli.request import KERNEL_NAMES, Request
 from ..engine.containers import Container
-from ..enter.capabilities import ALL, NUMBERS
+from ..enter.linux.capabilities import ALL, NUMBERS
 from ..errors import Problem
 
 TYPE_CHECKING = False

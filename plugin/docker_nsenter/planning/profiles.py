@@ -4,7 +4,7 @@ What kubectl changes in a new container, an entry changes in its own process (ku
 """
 
 from ..cli.request import Request
-from ..enter.capabilities import ALL, NUMBERS, names
+from ..enter.linux.capabilities import ALL, NUMBERS, names
 from . import defaults
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ...engine import containers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
-from ...enter import capabilities
+from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
 from ...errors import Problem, printable
 from ...planning import defaults
