@@ -8,8 +8,7 @@ of files counts.
 
 import posix
 
-from . import capset
-from .linux import syscalls
+from .linux import capset, syscalls
 from .linux.capabilities import NUMBERS
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
 """Hold exactly the capabilities that the Plan grants: bounding, permitted, effective, inheritable, ambient."""
 
-from .linux import syscalls
+from . import syscalls
 
 
 def drop_bounding(keep: int) -> None:
