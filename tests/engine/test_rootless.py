@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import seccomp
-from docker_nsenter.enter.linux import syscalls
+from docker_nsenter.enter.linux import seccomp, syscalls
 from docker_nsenter.enter.target import Target
 from docker_nsenter.routes import seccomp_profile
 

@@ -11,10 +11,10 @@ from _signal import SIG_DFL, SIG_SETMASK, pthread_sigmask, signal, valid_signals
 from select import poll
 from time import sleep
 
-from . import command, seccomp
+from . import command
 from .entry import Entry
 from .errors import Refusal
-from .linux import syscalls
+from .linux import seccomp, syscalls
 from .linux.cgroups import not_delegated
 from .steps import COMMAND, INIT, INSTALL
 

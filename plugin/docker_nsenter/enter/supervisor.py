@@ -5,10 +5,11 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import client, origin, powerless, pumps, seccomp, stdio
+from . import client, origin, powerless, pumps, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .errors import Refusal, printable, say
+from .linux import seccomp
 from .terminal import VINTR, VQUIT, VSUSP, Terminal
 from .verify import Check
 

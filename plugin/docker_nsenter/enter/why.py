@@ -3,8 +3,9 @@
 import posix
 from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 
-from . import lsm, seccomp
+from . import lsm
 from .errors import printable
+from .linux import seccomp
 from .linux.capabilities import NUMBERS
 from .linux.procfs import read
 from .linux.syscall_table import NAMES, TABLE
@@ -12,7 +13,7 @@ from .target import parse_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .seccomp import Filter
+    from .linux.seccomp import Filter
 
 EPERM, ENOENT, ESRCH, EACCES, EINVAL, EROFS, ENOSYS, ENODATA, EOPNOTSUPP = 1, 2, 3, 13, 22, 30, 38, 61, 95
 NEW = 0x7E020080  # every CLONE_NEW* flag

@@ -15,12 +15,12 @@ import posix
 from _signal import alarm
 from time import monotonic, sleep
 
-from .errors import Refusal
-from .jsonlite import loads
-from .linux import syscalls
-from .linux.procfs import read
-from .membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
-from .target import Target, ended, parse_status
+from ..errors import Refusal
+from ..jsonlite import loads
+from ..membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
+from ..target import Target, ended, parse_status
+from . import syscalls
+from .procfs import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
