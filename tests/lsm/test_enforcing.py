@@ -104,7 +104,7 @@ def test_a_domain_that_may_not_start_the_container_s_is_refused(admin: Admin, mo
     """It is not found out at execve, by 126 or a command without its output."""
     if module != "selinux":
         return
-    ask = "from docker_nsenter.enter import lsm; lsm.permitted(*sys.argv[1:])"
+    ask = "from docker_nsenter.enter.linux import lsm; lsm.permitted(*sys.argv[1:])"
     script = f"import sys; sys.path.insert(0, {str(LIBRARY)!r}); {ask}"
     for label, words in (("system_u:system_r:kernel_t:s0", "SELinux does not let"), (CONTAINERS, "")):
         done = admin(f"{sys.executable} -c '{script.replace(chr(39), chr(34))}' {label}")

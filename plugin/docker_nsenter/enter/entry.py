@@ -2,10 +2,10 @@
 
 import posix
 
-from . import credentials, lsm
+from . import credentials
 from .errors import Refusal
 from .limits import Limits
-from .linux import capabilities, namespaces, seccomp
+from .linux import capabilities, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
 from .linux.procfs import read
 from .stdio import Stdio

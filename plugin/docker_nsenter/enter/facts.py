@@ -6,8 +6,8 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from . import limits, lsm
-from .linux import capabilities, namespaces, syscalls
+from . import limits
+from .linux import capabilities, lsm, namespaces, syscalls
 from .linux.cgroups import parse
 from .linux.procfs import read
 from .target import Target

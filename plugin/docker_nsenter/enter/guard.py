@@ -9,9 +9,8 @@ does nothing here, and that no process which can see the command has in its boun
 import posix
 from fcntl import ioctl
 
-from . import lsm
 from .errors import Refusal, printable, say
-from .linux import capabilities
+from .linux import capabilities, lsm
 from .linux.procfs import read
 from .target import parse_status
 

@@ -2,10 +2,10 @@
 
 import posix
 
-from . import facts, guard, lsm
+from . import facts, guard
 from .entry import Entry, resolve
 from .errors import Refusal
-from .linux import capabilities, namespaces, seccomp
+from .linux import capabilities, lsm, namespaces, seccomp
 from .linux.procfs import read
 from .target import pin
 from .verify import expected

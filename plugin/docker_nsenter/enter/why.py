@@ -3,9 +3,8 @@
 import posix
 from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 
-from . import lsm
 from .errors import printable
-from .linux import seccomp
+from .linux import lsm, seccomp
 from .linux.capabilities import NUMBERS
 from .linux.procfs import read
 from .linux.syscall_table import NAMES, TABLE

@@ -6,10 +6,10 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 
 import posix
 
-from .errors import Refusal
-from .linux.procfs import read, write
-from .mounts import detached
-from .target import Target
+from ..errors import Refusal
+from ..mounts import detached
+from ..target import Target
+from .procfs import read, write
 
 SELINUX = "/sys/fs/selinux"
 EINVAL, ENOENT, EPERM = 22, 2, 1
