@@ -7,7 +7,7 @@ outside of it.
 
 import posix
 
-from .linux import syscalls
+from . import syscalls
 
 CREATE_RULESET_VERSION = 1
 SCOPE_ABSTRACT_UNIX_SOCKET = 1
