@@ -9,9 +9,8 @@ import fcntl
 import posix
 from _stat import S_ISCHR, S_ISFIFO
 
-from . import labelled_pipes
 from .errors import Refusal
-from .linux import syscalls
+from .linux import labelled_pipes, syscalls
 from .mounts import private_null
 
 PTMX_DEVICE = 0x502  # character device 5:2

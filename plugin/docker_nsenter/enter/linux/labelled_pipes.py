@@ -9,8 +9,8 @@ and stops. We open them through its /proc and end it. It shares nothing with the
 import posix
 from _signal import SIGKILL
 
-from .errors import Refusal
-from .linux import lsm, syscalls
+from ..errors import Refusal
+from . import lsm, syscalls
 
 DESK = b"/dev"  # covered in the child's own mount namespace only
 COUNT = 3
