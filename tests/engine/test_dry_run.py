@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import facts, jsonlite, limits
+from docker_nsenter.enter import facts, jsonlite
+from docker_nsenter.enter.linux import limits
 from docker_nsenter.enter.target import parse_status
 from docker_nsenter.enter.validate import accept
 

@@ -4,9 +4,9 @@ import posix
 
 from . import credentials
 from .errors import Refusal
-from .limits import Limits
 from .linux import capabilities, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
+from .linux.limits import Limits
 from .linux.procfs import read
 from .stdio import Stdio
 from .target import Target, parse_status

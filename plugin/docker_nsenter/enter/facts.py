@@ -6,8 +6,7 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from . import limits
-from .linux import capabilities, lsm, namespaces, syscalls
+from .linux import capabilities, limits, lsm, namespaces, syscalls
 from .linux.cgroups import parse
 from .linux.procfs import read
 from .target import Target

@@ -1,9 +1,9 @@
 """Give the command the container's resource limits and its place in the out-of-memory order."""
 
-from .errors import say
-from .linux import syscalls
-from .linux.procfs import read, write
-from .target import Target
+from ..errors import say
+from ..target import Target
+from . import syscalls
+from .procfs import read, write
 
 NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)
 
