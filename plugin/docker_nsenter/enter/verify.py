@@ -5,8 +5,9 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 
 import posix
 
-from . import scheduling, shelter
+from . import shelter
 from .errors import Refusal
+from .linux import scheduling
 from .linux.cgroups import parse
 from .linux.procfs import read
 from .seal import sealed

@@ -6,8 +6,8 @@ be reset is kept and said (who is not root may raise his nice value, not lower i
 
 import posix
 
-from .linux import syscalls
-from .linux.procfs import read, write
+from . import syscalls
+from .procfs import read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
