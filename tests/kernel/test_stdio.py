@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter import mounts, stdio
+from docker_nsenter.enter import stdio
 from docker_nsenter.enter.errors import Refusal
-from docker_nsenter.enter.linux import labelled_pipes, lsm, syscalls
+from docker_nsenter.enter.linux import labelled_pipes, lsm, mounts, syscalls
 
 from ..conftest import wait_until
 

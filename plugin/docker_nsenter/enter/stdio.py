@@ -11,7 +11,7 @@ from _stat import S_ISCHR, S_ISFIFO
 
 from .errors import Refusal
 from .linux import labelled_pipes, syscalls
-from .mounts import private_null
+from .linux.mounts import private_null
 
 PTMX_DEVICE = 0x502  # character device 5:2
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441

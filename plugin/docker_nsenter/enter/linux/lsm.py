@@ -7,8 +7,8 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 import posix
 
 from ..errors import Refusal
-from ..mounts import detached
 from ..target import Target
+from .mounts import detached
 from .procfs import read, write
 
 SELINUX = "/sys/fs/selinux"

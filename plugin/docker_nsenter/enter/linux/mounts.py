@@ -6,8 +6,8 @@ All happens in a mount namespace of the command's own.
 import posix
 from _signal import SIGCHLD
 
-from .errors import Refusal
-from .linux import syscalls
+from ..errors import Refusal
+from . import syscalls
 
 
 def clone_proc(mount_namespace: int) -> int:
