@@ -28,9 +28,9 @@ from docker_nsenter.cli import options
 from docker_nsenter.cli.grammar import FLAGS, VALUES  # noqa: E402
 from docker_nsenter.engine import containers, endpoints, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
-from docker_nsenter.enter import command, credentials, facts, jsonlite
+from docker_nsenter.enter import command, facts, jsonlite
 from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
-from docker_nsenter.enter.linux import cgroups, limits, seccomp
+from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
 from docker_nsenter.enter.supervisor import Supervisor  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.enter.validate import FIELDS, accept  # noqa: E402

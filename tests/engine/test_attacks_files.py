@@ -55,8 +55,8 @@ def test_the_attack_by_a_fifo_is_real(run: Run, docker: Call, nsenter: Call, plu
     name = run()
     docker("exec", name, "sh", "-c", "rm /etc/passwd; mkfifo /etc/passwd")
     careless = plugin(
-        ("enter/credentials.py", "if not S_ISREG(found.st_mode) or not found.st_size:", "if False:"),
-        ("enter/credentials.py", "posix.O_RDONLY | posix.O_NONBLOCK |", "posix.O_RDONLY |"),
+        ("enter/linux/credentials.py", "if not S_ISREG(found.st_mode) or not found.st_size:", "if False:"),
+        ("enter/linux/credentials.py", "posix.O_RDONLY | posix.O_NONBLOCK |", "posix.O_RDONLY |"),
     )
     assert careless("-u", "1000:1000", name, "true", seconds=3).returncode == 124
     assert nsenter("-u", "1000:1000", name, "true").returncode == 0

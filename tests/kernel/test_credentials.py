@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter.credentials import Credentials, resolve
 from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.linux.credentials import Credentials, resolve
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/ash\nbad\nhuge:x:99999999999:1::/:/bin/sh\n"
 GROUP = "root:x:0:\napp:x:1000:\nextra:x:2000:app,other\naudio:x:29:app\n"

@@ -325,7 +325,7 @@ def images(options: Globals) -> "Candidates":
 
 def users(value: str, options: Globals) -> "Candidates":
     """Yield users of the running containers, or behind USER: their groups; which one it will be is not typed yet."""
-    from ..enter.credentials import rows as split_rows
+    from ..enter.linux.credentials import rows as split_rows
 
     name, colon, _ = value.partition(":")
     path, fields = ("/etc/group", 3) if colon else ("/etc/passwd", 4)

@@ -2,7 +2,7 @@
 
 import posix
 
-from .credentials import Credentials
+from .linux.credentials import Credentials
 from .target import Target
 
 ENOENT, ENOTDIR, EACCES, EPERM, ENOEXEC, ELOOP, ENAMETOOLONG = 2, 20, 13, 1, 8, 40, 36

@@ -2,9 +2,8 @@
 
 import posix
 
-from . import credentials
 from .errors import Refusal
-from .linux import capabilities, lsm, namespaces, seccomp
+from .linux import capabilities, credentials, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
 from .linux.limits import Limits
 from .linux.procfs import read

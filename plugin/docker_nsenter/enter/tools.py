@@ -17,10 +17,10 @@ What is attached, at PLACE:
 import posix
 from _stat import S_ISDIR, S_ISLNK
 
-from .credentials import read_inside
 from .errors import Refusal
 from .jsonlite import WHITESPACE
 from .linux import syscalls
+from .linux.credentials import read_inside
 from .linux.procfs import read_all
 
 TYPE_CHECKING = False

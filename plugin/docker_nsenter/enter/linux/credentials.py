@@ -9,9 +9,9 @@ import posix
 from _stat import S_ISREG
 from time import monotonic, sleep
 
-from .errors import Refusal, printable
-from .linux import syscalls
-from .linux.procfs import read_all
+from ..errors import Refusal, printable
+from . import syscalls
+from .procfs import read_all
 
 LARGEST_FILE = 1 << 20
 LEASE_PATIENCE = 2.0  # seconds for who has to end a lease
