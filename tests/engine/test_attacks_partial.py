@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from docker_nsenter.enter import guard
+from docker_nsenter.enter.hardening import guard
 from docker_nsenter.enter.linux import capabilities
 
 from ..attack import Entry, Field, Result
@@ -23,7 +23,7 @@ from ..conftest import Call, Run, wait_until
 from .conftest import Plugin, build
 
 Engine = dict[str, str]
-DEFENCELESS = ("enter/guard.py", "    if not entry.beyond:\n", "    if True:\n")
+DEFENCELESS = ("enter/hardening/guard.py", "    if not entry.beyond:\n", "    if True:\n")
 # A first thread that gives everything away, or ends, while another keeps what the container has
 HIDES = r"""
 #include <pthread.h>
@@ -101,7 +101,7 @@ def test_a_full_entry_has_no_guard_and_looks_at_nobody(
     run: Run, nsenter: Call, plugin: Plugin, more: list[str]
 ) -> None:
     name = run()
-    blind = plugin(("enter/guard.py", "    seen = _look(entry)\n", "    raise Refusal('looked')\n"))
+    blind = plugin(("enter/hardening/guard.py", "    seen = _look(entry)\n", "    raise Refusal('looked')\n"))
     done = blind(*more, name, "true")
     assert ("looked" in done.stderr) == ("--privileged" in more)
     assert held(nsenter(name, "cat", "/proc/1/status").stdout) == held(nsenter(name, "cat", "/proc/self/status").stdout)

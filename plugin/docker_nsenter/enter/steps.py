@@ -10,9 +10,10 @@ import posix
 import sys
 from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
-from . import command, guard, seal, shelter, stdio
+from . import command, seal, shelter, stdio
 from .entry import Entry, resolve
 from .errors import Refusal, say
+from .hardening import guard
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
 from .target import ended, pin
 

@@ -2,9 +2,10 @@
 
 import posix
 
-from . import facts, guard
+from . import facts
 from .entry import Entry, resolve
 from .errors import Refusal
+from .hardening import guard
 from .linux import capabilities, lsm, namespaces, seccomp
 from .linux.procfs import read
 from .target import pin

@@ -9,16 +9,16 @@ does nothing here, and that no process which can see the command has in its boun
 import posix
 from fcntl import ioctl
 
-from .errors import Refusal, printable, say
-from .linux import capabilities, lsm
-from .linux.procfs import read
-from .target import parse_status
+from ..errors import Refusal, printable, say
+from ..linux import capabilities, lsm
+from ..linux.procfs import read
+from ..target import parse_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .entry import Entry
+    from ..entry import Entry
 
 DOCKERS = 0xA80425FB  # what docker gives by default: a container may begin a moment after we looked
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
