@@ -15,7 +15,7 @@ LIBRARY = Path(__file__).resolve().parents[2] / "plugin"
 sys.path.insert(0, str(LIBRARY))
 
 from docker_nsenter.commands.install import loader  # noqa: E402
-from docker_nsenter.enter.seal import START  # noqa: E402
+from docker_nsenter.enter.hardening.exeseal import START  # noqa: E402
 
 from ..weaken import roots_own  # noqa: E402
 

@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import LIBRARY, PYTHON, plan_for, run_plan
 
-START = f"import sys; sys.path.insert(0, {str(LIBRARY)!r})\nfrom docker_nsenter.enter import seal\n"
+START = f"import sys; sys.path.insert(0, {str(LIBRARY)!r})\nfrom docker_nsenter.enter.hardening import exeseal\n"
 
 
 def run_script(script: str, *python: str, **environment: str) -> str:
@@ -23,9 +23,9 @@ def test_a_sealed_interpreter_runs_on_and_leads_to_memory_that_cannot_be_written
     script = """
 import os
 before = os.readlink("/proc/self/exe")
-assert not seal.sealed("self")
-seal.in_place()
-assert seal.sealed("self")
+assert not exeseal.sealed("self")
+exeseal.in_place()
+assert exeseal.sealed("self")
 print(before, os.readlink("/proc/self/exe"), sep="\\n")
 assert before not in open("/proc/self/maps").read()
 for attempt in (lambda: os.open("/proc/self/exe", os.O_WRONLY | os.O_TRUNC),
@@ -50,7 +50,7 @@ def test_a_sealed_interpreter_cannot_be_executed_from_inside() -> None:
     """A command that is /proc/self/exe becomes nothing at all: the memory that it leads to is empty."""
     script = """
 import os
-seal.in_place()
+exeseal.in_place()
 try:
     os.execv("/proc/self/exe", ["x"])
 except OSError as problem:
@@ -66,9 +66,9 @@ def test_an_interpreter_that_is_at_work_itself_is_not_moved() -> None:
         pytest.fail(f"{static} is not a large one: nothing to show")
     script = """
 try:
-    seal.in_place()
+    exeseal.in_place()
 except OSError as problem:
-    print(problem.errno, seal.sealed("self"))
+    print(problem.errno, exeseal.sealed("self"))
 """
     assert run_script(script, static) == "16 False\n"
 
@@ -77,8 +77,9 @@ def test_a_copy_of_the_interpreter_is_sealed() -> None:
     script = """
 import os
 if len(sys.argv) == 1:
-    os.execve(seal.copy(), [sys.executable, "-I", "-S", "-B", *sys.orig_argv[sys.orig_argv.index("-c"):], "again"], {})
-print(seal.sealed("self"), os.readlink("/proc/self/exe"), os.path.getsize("/proc/self/exe") > 0)
+    again = sys.orig_argv[sys.orig_argv.index('-c'):]
+    os.execve(exeseal.copy(), [sys.executable, "-I", "-S", "-B", *again, "again"], {})
+print(exeseal.sealed("self"), os.readlink("/proc/self/exe"), os.path.getsize("/proc/self/exe") > 0)
 """
     assert run_script(script) == "True /memfd:docker-nsenter (deleted) True\n"
 
@@ -94,7 +95,7 @@ def test_the_command_does_not_start_in_an_interpreter_that_cannot_be_sealed(unsh
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(("act", "copies"), [("pass", ["2", "3", "4"]), ("seal.forget()", ["0"])])
+@pytest.mark.parametrize(("act", "copies"), [("pass", ["2", "3", "4"]), ("exeseal.forget()", ["0"])])
 def test_the_callers_environment_is_gone_from_memory(act: str, copies: list[str]) -> None:
     """A tracer in the container reads /proc/PID/environ and /proc/PID/mem of the command's process before execve."""
     script = f"""
@@ -120,8 +121,9 @@ def test_where_memory_may_not_be_executed_the_copy_is_a_read_only_mount() -> Non
     script = """
 import os
 if len(sys.argv) == 1:
-    os.execve(seal.copy(), [sys.executable, "-I", "-S", "-B", *sys.orig_argv[sys.orig_argv.index("-c"):], "again"], {})
-print(seal.sealed("self"), os.path.samefile("/proc/self/exe", sys.executable))
+    again = sys.orig_argv[sys.orig_argv.index('-c'):]
+    os.execve(exeseal.copy(), [sys.executable, "-I", "-S", "-B", *again, "again"], {})
+print(exeseal.sealed("self"), os.path.samefile("/proc/self/exe", sys.executable))
 """
     inject = ["strace", "-f", "-o", "/dev/null", "-e", "trace=memfd_create", "-e", "inject=memfd_create:error=EACCES"]
     assert run_script(script, *inject, *PYTHON) == "True True\n"

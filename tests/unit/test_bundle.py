@@ -86,7 +86,7 @@ def test_who_asks_where_something_goes_wrong_gets_line_numbers(copy: Path) -> No
 
 def test_a_bundle_holds_nothing_that_only_readers_need(copy: Path) -> None:
     code = (
-        "__main__.load('enter'); from docker_nsenter.enter import seal; made = seal.copy; "
-        "print((seal.__doc__, made.__doc__, made.__annotations__, made.__code__.co_linetable))"
+        "__main__.load('enter'); from docker_nsenter.enter.hardening import exeseal; made = exeseal.copy; "
+        "print((exeseal.__doc__, made.__doc__, made.__annotations__, made.__code__.co_linetable))"
     )
     assert python(copy, code).strip() == "(None, None, {}, b'')"

@@ -65,7 +65,7 @@ def _shell_quote(text: str) -> str:
 def loader(python: str) -> str:
     """Find the dynamic loader that can start an interpreter when it is named before it; '' where none can.
 
-    By its own file the start takes one copy of the interpreter more, which enter/seal.py explains.
+    By its own file the start takes one copy of the interpreter more, which enter/hardening/exeseal.py explains.
     """
     with open(python, "rb") as file:
         head = file.read(4096)

@@ -3,10 +3,11 @@
 import posix
 import sys
 
-from . import client, jsonlite, seal, shelter, stdio
+from . import client, jsonlite, shelter, stdio
 from .child import Channels, exit_status, start
 from .entry import Entry
 from .errors import Refusal, printable, say
+from .hardening import exeseal
 from .linux import syscalls
 from .steps import PREPARE
 from .validate import accept
@@ -61,8 +62,8 @@ def _protect(*, sealed: bool) -> None:
     """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     sys.excepthook = _unexpected
-    if not sealed and not seal.sealed("self"):
-        seal.in_place()
+    if not sealed and not exeseal.sealed("self"):
+        exeseal.in_place()
     stdio.fill_standard()
     syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)

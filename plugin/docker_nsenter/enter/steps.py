@@ -10,10 +10,10 @@ import posix
 import sys
 from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
-from . import command, seal, shelter, stdio
+from . import command, shelter, stdio
 from .entry import Entry, resolve
 from .errors import Refusal, say
-from .hardening import guard
+from .hardening import exeseal, guard
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
 from .target import ended, pin
 
@@ -79,7 +79,7 @@ def _count_filters(entry: Entry) -> None:
 
 
 def _forget(_: Entry) -> None:
-    seal.forget()
+    exeseal.forget()
 
 
 def _guard(entry: Entry) -> None:

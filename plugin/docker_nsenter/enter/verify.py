@@ -7,10 +7,10 @@ import posix
 
 from . import shelter
 from .errors import Refusal
+from .hardening.exeseal import sealed
 from .linux import scheduling
 from .linux.cgroups import parse
 from .linux.procfs import read
-from .seal import sealed
 from .target import parse_status
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ import posix
 import sys
 
 from ..enter import __main__ as stage2
-from ..enter import seal
+from ..enter.hardening import exeseal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
     """
     socket = docker_socket()
     try:
-        seal.in_place()
+        exeseal.in_place()
     except OSError:
         execute(plan_fd, planner, socket)
     stage2.serve(plan_fd, planner, socket, sealed=True, parent=parent if socket else 0)
@@ -30,9 +30,9 @@ def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
 def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":
     """Execute stage 2 in a sealed copy of the interpreter."""
     posix.set_inheritable(plan_fd, True)
-    arguments = [sys.executable, *seal.START, str(plan_fd), str(planner), socket]
+    arguments = [sys.executable, *exeseal.START, str(plan_fd), str(planner), socket]
     try:
-        posix.execve(seal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})
+        posix.execve(exeseal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})
     except OSError as problem:
         stage2.end(f"cannot start the sealed interpreter: {problem.strerror}")
 

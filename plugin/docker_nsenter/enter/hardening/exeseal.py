@@ -8,8 +8,8 @@ import posix
 import sys
 from fcntl import fcntl
 
-from .linux import syscalls
-from .linux.procfs import read
+from ..linux import syscalls
+from ..linux.procfs import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
