@@ -3,11 +3,11 @@
 import posix
 import sys
 
-from . import client, jsonlite, shelter, stdio
+from . import client, jsonlite, stdio
 from .child import Channels, exit_status, start
 from .entry import Entry
 from .errors import Refusal, printable, say
-from .hardening import exeseal
+from .hardening import exeseal, readonly_host
 from .linux import syscalls
 from .steps import PREPARE
 from .validate import accept
@@ -94,7 +94,7 @@ def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
     except ValueError:
         raise Refusal("the plan is not JSON") from None
     entry = Entry(plan, home, files)
-    entry.start_again = lambda: shelter.start_again(text, socket)
+    entry.start_again = lambda: readonly_host.start_again(text, socket)
     if plan["debug"]:
         say(f"route: {plan['route']}")
     if plan["why"]:

@@ -10,10 +10,10 @@ import posix
 import sys
 from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
-from . import command, shelter, stdio
+from . import command, stdio
 from .entry import Entry, resolve
 from .errors import Refusal, say
-from .hardening import exeseal, guard
+from .hardening import exeseal, guard, readonly_host
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
 from .target import ended, pin
 
@@ -44,7 +44,7 @@ def _shelter(entry: Entry) -> None:
     # map_files opens for CAP_CHECKPOINT_RESTORE in the initial user namespace only
     seen = "pid" in entry.joined or entry.own_pids
     most = entry.target.status["CapBnd"][0] | entry.plan["capabilities"]["add"] * entry.own_pids
-    if entry.hosts_root and entry.home < 0 and seen and shelter.needed(most, entry.joined):
+    if entry.hosts_root and entry.home < 0 and seen and readonly_host.needed(most, entry.joined):
         entry.start_again()
 
 
@@ -204,7 +204,7 @@ def _clone_proc(entry: Entry) -> None:
 
 def _join(entry: Entry) -> None:
     if entry.home >= 0 and "mnt" not in entry.joined:
-        shelter.leave(entry.home)
+        readonly_host.leave(entry.home)
     namespaces.join(entry.target, entry.joined)
 
 

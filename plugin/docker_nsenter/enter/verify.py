@@ -5,8 +5,8 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 
 import posix
 
-from . import shelter
 from .errors import Refusal
+from .hardening import readonly_host
 from .hardening.exeseal import sealed
 from .linux import scheduling
 from .linux.cgroups import parse
@@ -43,7 +43,7 @@ class Check:
     def confirm(self, pid: int) -> None:
         """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
         entry = self.entry
-        if entry.home >= 0 and not shelter.confirmed(pid):
+        if entry.home >= 0 and not readonly_host.confirmed(pid):
             raise Refusal("the kernel does not confirm that the host's files are sheltered")
         status = parse_status(read(f"/proc/{pid}/status"))
         for field, wanted in self.fields.items():

@@ -9,10 +9,10 @@ import posix
 import sys
 from fcntl import fcntl
 
-from .errors import Refusal
-from .hardening.exeseal import START, unwritable
-from .linux import syscalls
-from .linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
+from ..errors import Refusal
+from ..linux import syscalls
+from ..linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
+from .exeseal import START, unwritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
