@@ -29,11 +29,11 @@ def refuse_others_code() -> None:
     """
     if posix.geteuid() != 0:
         return
-    from .enter import origin
     from .enter.errors import Refusal
+    from .enter.hardening import secure_path
 
     try:
-        origin.check(_may_be_loaded())
+        secure_path.check(_may_be_loaded())
     except Refusal as refusal:
         raise Problem(refusal.sentence, refusal.hint) from None
 

@@ -118,7 +118,8 @@ def test_root_uses_no_interpreter_that_others_can_change(unshared: Unshared, tmp
 def test_a_root_of_a_user_namespace_may_use_the_hosts_files(library: Path, tmp_path: Path) -> None:
     """A rootless engine's: the host's root has no number there, and this one no power that others could want."""
     script = (
-        f"import sys; sys.path.insert(0, {str(library)!r}); from docker_nsenter.enter import origin; origin.check()"
+        f"import sys; sys.path.insert(0, {str(library)!r}); "
+        "from docker_nsenter.enter.hardening import secure_path; secure_path.check()"
     )
     for path in [tmp_path, library.parent, library, *library.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o055)

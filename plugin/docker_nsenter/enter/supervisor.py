@@ -5,10 +5,11 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import client, origin, powerless, pumps, stdio
+from . import client, powerless, pumps, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .errors import Refusal, printable, say
+from .hardening import secure_path
 from .linux import seccomp
 from .terminal import VINTR, VQUIT, VSUSP, Terminal
 from .verify import Check
@@ -139,7 +140,7 @@ class Supervisor:
     def _meanwhile(self) -> None:
         """Do what need not be done before the fork, while the children take their steps."""
         if self.entry.files == "/":  # who may start a helper is root of the engine's machine by that already
-            origin.check()
+            secure_path.check()
         self._check = Check(self.entry)
 
     def _release(self, channels: Channels) -> None:

@@ -8,8 +8,8 @@ import posix
 import sys
 from _frozen_importlib import FrozenImporter
 
-from .errors import Refusal
-from .linux.procfs import read
+from ..errors import Refusal
+from ..linux.procfs import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
