@@ -101,7 +101,7 @@ def outcome(act: Callable[[], object]) -> "int | str":
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        from docker_nsenter.enter import powerless
+        from docker_nsenter.enter.hardening import powerless
 
         try:
             powerless.carrier(os.getpid(), (writer,))

@@ -7,7 +7,7 @@ of everything it traced. It runs on the host, as root, and takes what it reads o
 import _signal
 import posix
 
-from . import powerless
+from .hardening import powerless
 from .linux import seccomp, syscalls
 from .linux.procfs import read_all
 from .linux.syscall_table import NAMES

@@ -5,11 +5,11 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import client, powerless, pumps, stdio
+from . import client, pumps, stdio
 from .child import ROLES, Channels, exit_status
 from .entry import Entry
 from .errors import Refusal, printable, say
-from .hardening import secure_path
+from .hardening import powerless, secure_path
 from .linux import seccomp
 from .terminal import VINTR, VQUIT, VSUSP, Terminal
 from .verify import Check

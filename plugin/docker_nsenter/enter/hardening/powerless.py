@@ -8,8 +8,8 @@ of files counts.
 
 import posix
 
-from .linux import capset, syscalls
-from .linux.capabilities import NUMBERS
+from ..linux import capset, syscalls
+from ..linux.capabilities import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
