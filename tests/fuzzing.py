@@ -31,7 +31,7 @@ from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import command, facts, jsonlite
 from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
 from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
-from docker_nsenter.enter.supervisor import Supervisor  # noqa: E402
+from docker_nsenter.enter.session.supervisor import Supervisor  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.enter.validate import FIELDS, accept  # noqa: E402
 from docker_nsenter.errors import Problem  # noqa: E402

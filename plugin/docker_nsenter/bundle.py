@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
-    "watch": ("enter.supervisor",),
+    "watch": ("enter.session.supervisor",),
     "plan": (
         "stage1",
         "engine.endpoints",

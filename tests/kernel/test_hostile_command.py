@@ -16,7 +16,7 @@ from .conftest import plan_for, run_plan
 
 Unshared = Callable[..., int]
 READY = 'channels.say("R")'
-HURRY = ("enter/supervisor.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
+HURRY = ("enter/session/supervisor.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
 
 
 def puppet(directory: Path, deed: str) -> Path:

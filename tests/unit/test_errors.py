@@ -21,10 +21,11 @@ from docker_nsenter.cli.request import Request
 from docker_nsenter.commands import install
 from docker_nsenter.engine import containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
-from docker_nsenter.enter import supervisor, validate, verify
+from docker_nsenter.enter import validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import Refusal
 from docker_nsenter.enter.linux import credentials
+from docker_nsenter.enter.session import supervisor
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes.helper import helper, images

@@ -109,7 +109,7 @@ def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
     channels = Channels()
     installer, inside = start(entry, channels)
-    from .supervisor import Supervisor  # in the host's process, while its child works
+    from .session.supervisor import Supervisor  # in the host's process, while its child works
 
     supervisor = Supervisor(entry, docker, channels, installer, inside=inside)
     if plan["why"]:

@@ -1,6 +1,6 @@
 """Be the caller's end of a helper: his terminal, pipes, signals and exit status, over one stream of the engine's.
 
-What enter/supervisor.py is to the command on the local route. The helper's enter/relay.py speaks the other half.
+What enter/session/supervisor.py is to the command on the local route; enter/session/relay.py speaks the other half.
 """
 
 import os
@@ -15,8 +15,8 @@ from ...enter import pumps, stdio
 from ...enter.frames import Frames, frame
 from ...enter.jsonlite import dumps
 from ...enter.linux import syscalls
-from ...enter.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
-from ...enter.supervisor import PATIENCE as READER_PATIENCE
+from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
+from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
 from ...enter.terminal import Terminal
 from ...errors import Problem
 

@@ -5,20 +5,20 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from . import client, pumps, stdio
-from .child import ROLES, Channels, exit_status
-from .entry import Entry
-from .errors import Refusal, printable, say
-from .hardening import powerless, secure_path
-from .linux import seccomp
-from .terminal import VINTR, VQUIT, VSUSP, Terminal
-from .verify import Check
+from .. import client, pumps, stdio
+from ..child import ROLES, Channels, exit_status
+from ..entry import Entry
+from ..errors import Refusal, printable, say
+from ..hardening import powerless, secure_path
+from ..linux import seccomp
+from ..terminal import VINTR, VQUIT, VSUSP, Terminal
+from ..verify import Check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .observe import Observer
+    from ..observe import Observer
 
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
 ENDING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
