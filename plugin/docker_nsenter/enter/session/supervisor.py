@@ -11,8 +11,8 @@ from ..entry import Entry
 from ..errors import Refusal, printable, say
 from ..hardening import powerless, secure_path
 from ..linux import seccomp
-from ..terminal import VINTR, VQUIT, VSUSP, Terminal
 from ..verify import Check
+from .terminal import VINTR, VQUIT, VSUSP, Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

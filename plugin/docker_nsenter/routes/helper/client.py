@@ -17,7 +17,7 @@ from ...enter.jsonlite import dumps
 from ...enter.linux import syscalls
 from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
-from ...enter.terminal import Terminal
+from ...enter.session.terminal import Terminal
 from ...errors import Problem
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ import posix
 from _signal import SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGSTOP, SIGTSTP, SIGTTOU, getsignal, pthread_sigmask, signal
 from fcntl import ioctl
 
-from .linux import syscalls
-from .linux.procfs import read
+from ..linux import syscalls
+from ..linux.procfs import read
 
 # struct termios (asm-generic/termbits.h): iflag, oflag, cflag, lflag of 4 bytes each, a line discipline, 19 characters
 SIZE, MODES = 36, 16
