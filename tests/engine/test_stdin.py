@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter.pumps import unread
+from docker_nsenter.enter.session.pumps import unread
 
 from ..conftest import Run, children, wait_until
 

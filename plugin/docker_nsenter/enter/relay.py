@@ -19,7 +19,7 @@ from .frames import Frames, frame
 from .hardening import powerless
 from .linux import syscalls
 from .linux.procfs import read
-from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
+from .session.pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

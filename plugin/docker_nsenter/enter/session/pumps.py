@@ -12,7 +12,7 @@ from _stat import S_ISFIFO, S_ISREG, S_ISSOCK
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from time import monotonic
 
-from .linux import syscalls
+from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
