@@ -12,14 +12,14 @@ import termios
 from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
 from select import POLLIN, POLLOUT, poll
 
-from . import jsonlite, stdio
-from .__main__ import serve
-from .child import exit_status
-from .frames import Frames, frame
-from .hardening import powerless
-from .linux import syscalls
-from .linux.procfs import read
-from .session.pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
+from .. import jsonlite, stdio
+from ..__main__ import serve
+from ..child import exit_status
+from ..frames import Frames, frame
+from ..hardening import powerless
+from ..linux import syscalls
+from ..linux.procfs import read
+from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
