@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter.engine.endpoints import Endpoint
-from docker_nsenter.enter.frames import LARGEST, Frames, frame
+from docker_nsenter.enter.session.frames import LARGEST, Frames, frame
 from docker_nsenter.routes.helper import images
 from hypothesis import given
 from hypothesis import strategies as st

@@ -15,10 +15,10 @@ from select import POLLIN, POLLOUT, poll
 from .. import jsonlite, stdio
 from ..__main__ import serve
 from ..child import exit_status
-from ..frames import Frames, frame
 from ..hardening import powerless
 from ..linux import syscalls
 from ..linux.procfs import read
+from .frames import Frames, frame
 from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
 
 TYPE_CHECKING = False

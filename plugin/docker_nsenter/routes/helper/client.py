@@ -12,10 +12,10 @@ from time import monotonic
 from ...engine.http import Lost
 from ...engine.transport import Stream, write
 from ...enter import stdio
-from ...enter.frames import Frames, frame
 from ...enter.jsonlite import dumps
 from ...enter.linux import syscalls
 from ...enter.session import pumps
+from ...enter.session.frames import Frames, frame
 from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
 from ...enter.session.terminal import Terminal
