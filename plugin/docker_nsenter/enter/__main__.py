@@ -3,12 +3,13 @@
 import posix
 import sys
 
-from . import client, jsonlite, stdio
+from . import jsonlite, stdio
 from .child import Channels, exit_status, start
 from .entry import Entry
 from .errors import Refusal, printable, say
 from .hardening import exeseal, readonly_host
 from .linux import syscalls
+from .session import client
 from .steps import PREPARE
 from .validate import accept
 

@@ -5,14 +5,14 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
-from .. import client, stdio
+from .. import stdio
 from ..child import ROLES, Channels, exit_status
 from ..entry import Entry
 from ..errors import Refusal, printable, say
 from ..hardening import powerless, secure_path
 from ..linux import seccomp
 from ..verify import Check
-from . import pumps
+from . import client, pumps
 from .terminal import VINTR, VQUIT, VSUSP, Terminal
 
 TYPE_CHECKING = False

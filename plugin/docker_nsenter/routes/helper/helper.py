@@ -93,7 +93,7 @@ class Helper:
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
-        from ...enter.client import connect
+        from ...enter.session.client import connect
         from . import client  # noqa: F401
 
         if self.docker is None:

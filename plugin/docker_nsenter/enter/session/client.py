@@ -5,9 +5,9 @@ import sys
 from _signal import SIGKILL
 from select import POLLIN, poll
 
-from .errors import Refusal
-from .linux import syscalls
-from .linux.procfs import read_all
+from ..errors import Refusal
+from ..linux import syscalls
+from ..linux.procfs import read_all
 
 LARGEST_PLAN = 64 << 20
 
