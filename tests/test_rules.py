@@ -91,7 +91,7 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
     if path.name == "jsonlite.py":  # read before anything is joined; json is there only where _json is not
         found.discard(("json", 0))
     if path.name == "steps.py":  # only --tools needs it, and that step is the supervisor's, before anything is joined
-        found.discard(("tools", 1))
+        found.discard(("toolbox", 1))
     if path.name == "__main__.py":  # of the supervisor, which joins nothing
         found -= {("observe", 1), ("session.supervisor", 1)}
     assert found == top

@@ -13,7 +13,7 @@ from ..weaken import roots_own, weakened
 from .conftest import Plan, plan_for, run_plan
 
 TOP = Path(__file__).resolve().parents[2]
-ENTER = TOP / "plugin/docker_nsenter/enter"
+ENTER = TOP / "plugin/docker_nsenter/enter/toolbox"
 HOST = {"kind": "host", "layers": [], "path": ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]}
 # What --tools adds: a kernel before 5.2 has no open_tree and move_mount, a module of security may refuse the others
 CALLS = [
@@ -63,7 +63,7 @@ def test_an_occupied_place_is_passed_over(unshared: Callable[..., int]) -> None:
 
 
 def test_where_every_place_is_occupied_nothing_is_covered(unshared: Callable[..., int]) -> None:
-    from docker_nsenter.enter.tools import PLACES
+    from docker_nsenter.enter.toolbox.tools import PLACES
 
     script = "for each; do mount -t tmpfs none $each && touch $each/x; done; exec sleep 1000"
     command = ("sh", "-c", script, "sh", *PLACES)
@@ -104,7 +104,7 @@ def test_without_its_starter_a_tree_is_refused_and_a_static_program_named(
     unshared: Callable[..., int], tmp_path: Path
 ) -> None:
     library = weakened(tmp_path)
-    starter = library / f"docker_nsenter/enter/starter.{platform.machine()}"
+    starter = library / f"docker_nsenter/enter/toolbox/starter.{platform.machine()}"
     starter.unlink()
     done = run_plan(with_tools(unshared(), "true"), library=roots_own(library))
     assert done.returncode == 125
@@ -135,7 +135,7 @@ def test_a_plan_with_other_tools_is_refused(unshared: Callable[..., int], tools:
 
 
 def test_a_mount_too_much_ends_the_entry() -> None:
-    from docker_nsenter.enter.tools import Tools, read_mounts
+    from docker_nsenter.enter.toolbox.tools import Tools, read_mounts
 
     root = os.open("/", os.O_PATH)
     tools = Tools(HOST, root, -1)  # type: ignore[arg-type]
@@ -152,7 +152,7 @@ def test_a_mount_too_much_ends_the_entry() -> None:
 @pytest.mark.parametrize("before", [b"\0", b"\x20", b"\xff"])
 def test_a_busyboxs_applets_are_found_whatever_lies_before_their_names(tmp_path: Path, before: bytes) -> None:
     """Since 1.37 (Debian 13) that is no NUL."""
-    from docker_nsenter.enter.tools import _applets
+    from docker_nsenter.enter.toolbox.tools import _applets
 
     program = tmp_path / "busybox"
     program.write_bytes(b"\x7fELF" + bytes(100) + before + b"[\0[[\0acpid\0ash\0cat\0\0rest\0")
@@ -177,7 +177,7 @@ def test_the_starter_is_what_its_source_gives(tmp_path: Path) -> None:
 
 def start(tmp_path: Path, program: bytes) -> subprocess.CompletedProcess[str]:
     """Start a file as if it were one of the tools."""
-    from docker_nsenter.enter import tools
+    from docker_nsenter.enter.toolbox import tools
 
     (tmp_path / ".tree").mkdir()
     (tmp_path / ".tree/program").write_bytes(program)

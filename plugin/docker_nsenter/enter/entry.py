@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .tools import Tools
+    from .toolbox.tools import Tools
     from .validate import Plan
 
 WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border

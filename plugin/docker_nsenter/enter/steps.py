@@ -92,7 +92,7 @@ def _choose_place(entry: Entry) -> None:
         return
     if "mnt" not in entry.joined:
         raise Refusal("--tools: the process has this machine's own files, and with them its programs")
-    from .tools import Tools
+    from .toolbox.tools import Tools
 
     root = entry.target.root()
     try:

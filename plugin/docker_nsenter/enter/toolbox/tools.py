@@ -17,17 +17,17 @@ What is attached, at PLACE:
 import posix
 from _stat import S_ISDIR, S_ISLNK
 
-from .errors import Refusal
-from .jsonlite import WHITESPACE
-from .linux import syscalls
-from .linux.credentials import read_inside
-from .linux.procfs import read_all
+from ..errors import Refusal
+from ..jsonlite import WHITESPACE
+from ..linux import syscalls
+from ..linux.credentials import read_inside
+from ..linux.procfs import read_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .validate import PlannedTools
+    from ..validate import PlannedTools
 
 # The first that exists. The kernel makes the first one empty, to mount on (proc_create_mount_point), and docker's
 # AppArmor profile lets programs run there, which it does not below /sys.

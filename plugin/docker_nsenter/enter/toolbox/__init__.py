@@ -1,0 +1,4 @@
+"""--tools: programs brought into a container that has none.
+
+Not here: which programs (planning/tools.py).
+"""
