@@ -93,7 +93,7 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
     if path.name == "steps.py":  # only --tools needs it, and that step is the supervisor's, before anything is joined
         found.discard(("toolbox", 1))
     if path.name == "__main__.py":  # of the supervisor, which joins nothing
-        found -= {("observe", 1), ("session.supervisor", 1)}
+        found -= {("tracing", 1), ("session.supervisor", 1)}
     assert found == top
     assert {name for name, level in found if level == 0} <= ALLOWED
     depth = len(path.relative_to(PACKAGE / "enter").parts)

@@ -99,7 +99,7 @@ def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
     if plan["debug"]:
         say(f"route: {plan['route']}")
     if plan["why"]:
-        from .observe import Observer  # before anything is joined, and only for --why: it costs a millisecond
+        from .tracing.tracer import Observer  # before anything is joined, and only for --why: it costs a millisecond
     for label, action in PREPARE:
         if plan["debug"]:
             say(label)

@@ -7,15 +7,15 @@ of everything it traced. It runs on the host, as root, and takes what it reads o
 import _signal
 import posix
 
-from .hardening import powerless
-from .linux import seccomp, syscalls
-from .linux.procfs import read_all
-from .linux.syscall_table import NAMES
-from .why import Refused, explain, netlink_error, noticed, set_user_id
+from ..hardening import powerless
+from ..linux import seccomp, syscalls
+from ..linux.procfs import read_all
+from ..linux.syscall_table import NAMES
+from ..why import Refused, explain, netlink_error, noticed, set_user_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .linux.seccomp import Filter
+    from ..linux.seccomp import Filter
 
 PTRACE_SYSCALL, PTRACE_LISTEN, PTRACE_GET_SYSCALL_INFO = 24, 0x4208, 0x420E
 PTRACE_GETEVENTMSG = 0x4201
