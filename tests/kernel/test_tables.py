@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from docker_nsenter.enter import why
 from docker_nsenter.enter.linux import capabilities, syscall_table, syscalls
+from docker_nsenter.enter.tracing import why
 
 INCLUDE = Path("/usr/include")
 MACHINE = os.uname().machine

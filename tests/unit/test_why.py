@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 from docker_nsenter.cli import options
-from docker_nsenter.enter.why import Refused
+from docker_nsenter.enter.tracing.why import Refused
 from docker_nsenter.errors import Problem
 
 

@@ -11,7 +11,7 @@ from ..hardening import powerless
 from ..linux import seccomp, syscalls
 from ..linux.procfs import read_all
 from ..linux.syscall_table import NAMES
-from ..why import Refused, explain, netlink_error, noticed, set_user_id
+from .why import Refused, explain, netlink_error, noticed, set_user_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 import posix
 from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
 
-from .errors import printable
-from .linux import lsm, seccomp
-from .linux.capabilities import NUMBERS
-from .linux.procfs import read
-from .linux.syscall_table import NAMES, TABLE
-from .target import parse_status
+from ..errors import printable
+from ..linux import lsm, seccomp
+from ..linux.capabilities import NUMBERS
+from ..linux.procfs import read
+from ..linux.syscall_table import NAMES, TABLE
+from ..target import parse_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .linux.seccomp import Filter
+    from ..linux.seccomp import Filter
 
 EPERM, ENOENT, ESRCH, EACCES, EINVAL, EROFS, ENOSYS, ENODATA, EOPNOTSUPP = 1, 2, 3, 13, 22, 30, 38, 61, 95
 NEW = 0x7E020080  # every CLONE_NEW* flag
