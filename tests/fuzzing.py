@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from socket import socketpair
 from typing import Any
 
 from hypothesis import HealthCheck, given, seed, settings
@@ -23,12 +24,13 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugin"))
 
-from docker_nsenter import stage1
 from docker_nsenter.cli import options
 from docker_nsenter.cli.grammar import FLAGS, VALUES  # noqa: E402
-from docker_nsenter.engine import containers, endpoints, names
+from docker_nsenter.cli.read import read_request
+from docker_nsenter.commands import restrictions
+from docker_nsenter.engine import containers, endpoints, http, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
-from docker_nsenter.enter import command, facts, jsonlite
+from docker_nsenter.enter import command, jsonlite
 from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
 from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
 from docker_nsenter.enter.session.supervisor import Supervisor  # noqa: E402
@@ -92,7 +94,7 @@ def words_before(line: list[str]) -> None:
 def own_options(line: list[str]) -> None:
     """Read our own words; what is taken makes a Plan that stage 2 accepts."""
     try:
-        request = stage1.read_request(line)
+        request = read_request(line)
         if request is not None and not request.listing:
             if request.container.startswith("pid:"):
                 assert containers.process(request.container).pid > 0
@@ -171,7 +173,18 @@ REQUEST = options.request_of(["web", "true"])
 def engines_reply(reply: bytes) -> None:
     """Read a reply; what is taken for a container makes a Plan that is accepted, or an error."""
     try:
-        _, body = containers._parse_reply(reply, ENDPOINT)
+        ours, theirs = socketpair()
+        theirs.sendall(reply)
+        theirs.close()
+        connection = http.Connection(ENDPOINT, 5)
+        connection.socket.close()
+        connection.socket = ours
+        try:
+            _, body = connection.receive()
+        except http.Odd:
+            return
+        finally:
+            ours.close()
         try:
             value = jsonlite.loads(body)
         except ValueError:
@@ -245,7 +258,7 @@ def proc_file(value: tuple[bytes, bytes]) -> None:
     target: Any = Environ(text)
     found = command.environment({"base": "target", "set": []}, target, None)
     assert all(key and b"=" not in key and b"\0" not in key + item for key, item in found.items())
-    facts.label(target)
+    restrictions.label(target)
     for path in ("/a", "/../x", os.fsdecode(name.replace(b"\0", b""))):
         try:
             place = cgroups.directory(cgroups.mounts(KERNELS["mountinfo"].split(b"\n")), "", path)

@@ -34,13 +34,16 @@ HOT = [
     "engine/containers",
     "planning/plan",
     "errors",
-    "stage1",
+    "commands/dispatch",
+    "commands/enter",
+    "cli/read",
+    "planning/planned",
     "routes/local",
     "cli/grammar",
 ]
 HOT_ALLOWED = {"posix", "sys"}
 # What runs in the process that enters: os would keep decoded copies of the caller's environment in its memory
-LEAN = ["__main__", "routes/bootstrap"]
+LEAN = ["__main__", "loader", "routes/bootstrap"]
 LONGEST = 40
 SCRIPTS = [
     "install",

@@ -1,4 +1,4 @@
-"""Write the bundles from which `__main__` starts: a stage's modules in one file, written at installation.
+"""Write the bundles from which loader.py starts: a stage's modules in one file, written at installation.
 
 Finding, opening and unmarshalling a module of its own costs more than running it. Like a .pyc, a bundle belongs to one
 version of Python; once a source has changed (its time or its size), the sources are read instead. It holds only what
@@ -9,21 +9,23 @@ import marshal
 import posix
 import sys
 
-from .__main__ import PACKAGE, path_of
+from .loader import PACKAGE, path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
     from types import CodeType
 
-    from .__main__ import Row
+    from .loader import Row
 
 # What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
     "watch": ("enter.session.supervisor",),
     "plan": (
-        "stage1",
+        "commands.dispatch",
+        "commands.enter",
+        "cli.read",
         "engine.endpoints",
         "engine.containers",
         "cli.request",
@@ -65,7 +67,7 @@ def _needed(names: tuple[str, ...]) -> list[str]:
     return [
         name
         for name in loaded
-        if name.startswith(f"{__package__}.") and name not in (__name__, f"{__package__}.__main__")
+        if name.startswith(f"{__package__}.") and name not in (__name__, f"{__package__}.loader")
     ]
 
 
@@ -79,8 +81,7 @@ RECORD = (
 def _row(name: str) -> "Row":
     """Compile one module."""
     import ast
-
-    from .engine.endpoints import exists
+    from os.path import exists
 
     place = f"{PACKAGE.rpartition('/')[0]}/{name.replace('.', '/')}"
     package = f"{place}/__init__.py"

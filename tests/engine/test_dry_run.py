@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.enter import facts, jsonlite
+from docker_nsenter.commands import restrictions
+from docker_nsenter.enter import jsonlite
 from docker_nsenter.enter.linux import limits
 from docker_nsenter.enter.target import parse_status
 from docker_nsenter.enter.validate import accept
@@ -47,8 +48,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 def reality(text: str) -> dict[str, Any]:
     """Read what a command inside printed of itself."""
     status, shown, oom_score_adj, cgroup, directory, label = text.split("==\n")
-    found = facts.of_status(parse_status(status.encode()))
-    found["limits"] = facts.named(limits.parse(shown.encode()))
+    found = restrictions.of_status(parse_status(status.encode()))
+    found["limits"] = restrictions.named(limits.parse(shown.encode()))
     found["oom_score_adj"] = int(oom_score_adj)
     rows = [line.split(":", 2) for line in cgroup.splitlines()]
     found["cgroups"] = {controllers or "v2": path for _, controllers, path in rows}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
-NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.__main__")
-START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import __main__, bundle; "
+NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader")
+START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import bundle, loader; "
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def python(place: Path, code: str) -> str:
 def loaders(stage: str, module: str) -> str:
     """Code that prints which loader each module of ours came by."""
     return (
-        f"__main__.load({stage!r}); import docker_nsenter.{module}; "
+        f"loader.load({stage!r}); import docker_nsenter.{module}; "
         "print(*(f'{n}={type(m.__loader__).__name__}' for n, m in sys.modules.items() "
         f"if n.startswith('docker_nsenter.') and n not in {NOT_BUNDLED}))"
     )
 
 
-@pytest.mark.parametrize(("stage", "module"), [("enter", "routes.bootstrap"), ("plan", "stage1")])
+@pytest.mark.parametrize(("stage", "module"), [("enter", "routes.bootstrap"), ("plan", "commands.dispatch")])
 def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str) -> None:
     found = python(copy, loaders(stage, module)).split()
     assert found
@@ -68,8 +68,8 @@ def test_without_a_bundle_the_files_do(copy: Path) -> None:
 def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
     """What the functions of stage 1 import on the way of a plain line must be in the bundle, too."""
     code = (
-        "__main__.load('plan'); from docker_nsenter import stage1; "
-        "stage1.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
+        "loader.load('plan'); from docker_nsenter.commands import dispatch; "
+        "dispatch.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
         f"print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n not in {NOT_BUNDLED}"
         " and type(m.__loader__).__name__ != 'Loader'))"
     )
@@ -80,13 +80,13 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
 
 def test_who_asks_where_something_goes_wrong_gets_line_numbers(copy: Path) -> None:
     """-D shows a traceback, and a bundle has no lines."""
-    found = python(copy, "sys.argv.append('-D'); " + loaders("plan", "stage1")).split()
+    found = python(copy, "sys.argv.append('-D'); " + loaders("plan", "commands.dispatch")).split()
     assert {word.rpartition("=")[2] for word in found} == {"SourceFileLoader"}
 
 
 def test_a_bundle_holds_nothing_that_only_readers_need(copy: Path) -> None:
     code = (
-        "__main__.load('enter'); from docker_nsenter.enter.hardening import exeseal; made = exeseal.copy; "
+        "loader.load('enter'); from docker_nsenter.enter.hardening import exeseal; made = exeseal.copy; "
         "print((exeseal.__doc__, made.__doc__, made.__annotations__, made.__code__.co_linetable))"
     )
     assert python(copy, code).strip() == "(None, None, {}, b'')"

@@ -127,6 +127,6 @@ def test_the_sdk_takes_passwords_from_the_configuration_that_docker_was_given(
     login = base64.b64encode(b"me:right").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.test": {"auth": login}}}))
     options, _, _ = endpoints.split(["--config", str(tmp_path), "-H", "tcp://127.0.0.1:1", "nsenter"])
-    client = sdk.client(endpoints.endpoint(options, {"DOCKER_API_VERSION": "1.41"}))
+    client = sdk.client(endpoints.endpoint(options, {"DOCKER_API_VERSION": "1.41"}), 10)
     found = json.loads(base64.urlsafe_b64decode(auth.get_config_header(client, "registry.test")))
     assert (found["username"], found["password"]) == ("me", "right")

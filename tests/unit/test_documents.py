@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from docker_nsenter import stage1
+from docker_nsenter.cli.read import read_request
 from docker_nsenter.cli.request import Request
 from docker_nsenter.engine.endpoints import split
 
@@ -26,7 +26,7 @@ def lines() -> list[str]:
 def test_a_line_of_the_documents_can_be_typed(line: str) -> None:
     _, command, rest = split(shlex.split(line)[1:])
     assert command == "nsenter"
-    read = stage1.read_request(rest)
+    read = read_request(rest)
     assert isinstance(read, Request) or "--help" in rest
 
 

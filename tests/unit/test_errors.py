@@ -15,11 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker_nsenter import stage1
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import Request
-from docker_nsenter.commands import install
-from docker_nsenter.engine import containers, endpoints, names, transport
+from docker_nsenter.commands import dispatch, install
+from docker_nsenter.engine import answers, containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
@@ -195,22 +194,22 @@ RAISED: list[Row] = [
     (
         "what listens on unix:///x.sock does not answer as a docker engine does",
         "",
-        lambda: raised(containers.odd(endpoint())),
+        lambda: raised(answers.odd(endpoint())),
     ),
     (
         "cannot connect to the docker engine at unix:///x.sock: is it running?",
         "docker nsenter pid:N enters a process without the engine",
-        lambda: raised(containers.unreachable(endpoint(), FileNotFoundError(2, "x"))),
+        lambda: raised(answers.unreachable(endpoint(), FileNotFoundError(2, "x"))),
     ),
     (
         "cannot talk to the docker engine at unix:///x.sock: Input/output error",
         "",
-        lambda: raised(containers.unreachable(endpoint(), OSError(5, "Input/output error"))),
+        lambda: raised(answers.unreachable(endpoint(), OSError(5, "Input/output error"))),
     ),
     (
         "permission denied on the engine's socket /x.sock",
         "sudo docker nsenter -it web",
-        lambda: raised(containers.unreachable(endpoint(), PermissionError(13, "x"))),
+        lambda: raised(answers.unreachable(endpoint(), PermissionError(13, "x"))),
     ),
     (
         "container web is restarting (its last exit status was 3)",
@@ -371,7 +370,7 @@ RAISED: list[Row] = [
     (
         "this is a plugin of docker's, and 'bogus' is not its name",
         "docker nsenter --help",
-        lambda: stage1.run(["bogus"]),
+        lambda: dispatch.run(["bogus"]),
     ),
     (
         "cannot change /nowhere/docker/cli-plugins/docker-nsenter: No such file or directory",
@@ -511,7 +510,7 @@ def test_a_file_of_variables_with_a_blank(tmp_path: Path) -> None:
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(Problem, match="entering needs the engine's own Linux machine") as caught:
-        stage1.run(["nsenter", "web"])
+        dispatch.run(["nsenter", "web"])
     assert "docker exec" in caught.value.hint
 
 

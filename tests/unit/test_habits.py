@@ -3,8 +3,8 @@
 import shlex
 
 import pytest
-from docker_nsenter import stage1
 from docker_nsenter.cli import options
+from docker_nsenter.cli.read import read_request
 from docker_nsenter.cli.request import Request
 from docker_nsenter.cli.suggestions import STRANGERS
 from docker_nsenter.errors import Problem, shell_line
@@ -66,7 +66,7 @@ LINES = {
 def refused(line: str) -> Problem:
     """Read a line that can't be meant."""
     with pytest.raises(Problem) as caught:
-        stage1.read_request(shlex.split(line))
+        read_request(shlex.split(line))
     assert caught.value.status == 125
     return caught.value
 
@@ -78,7 +78,7 @@ def test_the_hint_is_the_line_that_was_meant(typed: str, meant: str) -> None:
 
 @pytest.mark.parametrize("meant", sorted({*LINES.values()} - {"--net-only CONTAINER"}))
 def test_every_hint_is_a_line_that_can_be_read(meant: str) -> None:
-    assert isinstance(stage1.read_request(shlex.split(meant)), Request)
+    assert isinstance(read_request(shlex.split(meant)), Request)
 
 
 @pytest.mark.parametrize("line", ["--image x web", "--tim x", "--nte web"])

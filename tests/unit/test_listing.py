@@ -6,8 +6,9 @@ import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import parse
 from docker_nsenter.commands.list import listing, relate
-from docker_nsenter.engine import running
+from docker_nsenter.engine import http
 from docker_nsenter.engine.containers import Container
+from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.enter.linux.capabilities import names
 from docker_nsenter.errors import Problem
 from docker_nsenter.formatting.tables import show_listing
@@ -91,7 +92,7 @@ def test_list_needs_no_container_and_no_typer() -> None:
 
 
 def test_answers_that_follow_each_other_are_told_apart() -> None:
-    connection = running._Connection.__new__(running._Connection)
+    connection = http.Connection(Endpoint("unix:///nowhere", "default"), 1)
     connection.rest = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2;x=y\r\n2]\r\n0\r\n\r\n"

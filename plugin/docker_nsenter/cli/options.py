@@ -9,7 +9,7 @@ from typer.main import get_command
 try:
     from typer._click.exceptions import ClickException
 except ImportError:  # typer before 0.26 uses the click package
-    from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef]
+    from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef,assignment,unused-ignore]
 
 from ..errors import Problem
 from . import suggestions

@@ -132,7 +132,7 @@ def placeholders() -> dict[str, str]:
 
 def limit() -> float:
     """Tell how many seconds there are: fewer than for an entry, unless the user has said how many."""
-    from ..engine.containers import timeout
+    from ..engine.http import timeout
 
     return timeout() if os.environ.get("DOCKER_NSENTER_TIMEOUT") else LIMIT
 
@@ -250,14 +250,14 @@ def clean(text: str) -> str:
 
 def fetch(path: str, options: Globals) -> bytes:
     """Ask the engine; Problem or OSError when it does not say 200."""
-    from ..engine import containers
+    from ..engine import http
 
     place = endpoint(options, os.environ)
-    if not containers.is_local(place):
-        from ..stage1 import add_packages
+    if not http.is_local(place):
+        from ..packages import add_packages
 
         add_packages()
-    status, body = containers.fetch(place, path)
+    status, body = http.ask(place, "GET", path, seconds=http.timeout())
     if status != 200:
         raise Problem(f"HTTP status {status}")
     return body
@@ -358,13 +358,14 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
 
 def programs(container: str, options: Globals) -> "Candidates":
     """Yield the programs on the container's PATH where root may look; for others the shells that it lists."""
-    from ..engine import containers
+    from ..engine.containers import find, process
+    from ..engine.http import is_local
 
     place = endpoint(options, os.environ)
     if container.startswith("pid:"):
-        found = containers.process(container)
-    elif containers.is_local(place):
-        found = containers.find(place, container, paused_ok=True)
+        found = process(container)
+    elif is_local(place):
+        found = find(place, container, paused_ok=True)
     else:
         return
     if posix.geteuid() == 0:

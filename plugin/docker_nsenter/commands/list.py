@@ -1,27 +1,29 @@
-"""Show the running containers, or one of them, as the kernel sees them: which namespaces, whose, and how restricted."""
+"""Show the running containers as the kernel sees them: which namespaces, whose, and how restricted: --list."""
 
 import os
 
-from ..enter import facts
+from ..engine import containers, endpoints, http
 from ..enter.errors import Refusal
-from ..enter.linux import cgroups
 from ..enter.linux.capabilities import NUMBERS, names
 from ..enter.linux.namespaces import NAMES, ours
-from ..enter.linux.procfs import lines, read
+from ..enter.linux.procfs import read
 from ..enter.target import Target
+from ..formatting import output
+from ..packages import add_packages
 from ..planning import defaults
+from . import restrictions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from ..cli.request import Request
     from ..engine.containers import Container
 
     Row = dict[str, Any]
 
 SCHEMA = "docker-nsenter.list/1"
-CARD_SCHEMA = "docker-nsenter.card/1"
 OWN: dict[str, int] = {}
 EVERY_ID = [[0, 0, (1 << 32) - 1]]  # the map of the first user namespace
 ENDED = (2, 3, 22)  # ENOENT, ESRCH; EINVAL: a zombie's mounts
@@ -30,9 +32,24 @@ NO_ROOT = "only root may read"
 MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
 
 
-def listing(containers: "Iterable[Container]", *, local: bool) -> "Row":
+def show(request: "Request", options: endpoints.Globals) -> int:
+    """Show all running containers."""
+    endpoint = reachable(options)
+    found = listing(containers.running(endpoint), local=http.is_local(endpoint))
+    return output.show(found, "listing", as_json=request.format == "json")
+
+
+def reachable(options: endpoints.Globals) -> endpoints.Endpoint:
+    """Find the engine that docker would ask, and bring what asking it takes."""
+    endpoint = endpoints.endpoint(options, os.environ)
+    if not http.is_local(endpoint):
+        add_packages()  # the docker SDK
+    return endpoint
+
+
+def listing(them: "Iterable[Container]", *, local: bool) -> "Row":
     """Describe the running containers; `local` tells whether their processes may be this machine's."""
-    found = [describe(each, local=local) for each in containers]
+    found = [describe(each, local=local) for each in them]
     relate(found)
     notes = sorted({note for row in found for note in row["notes"]})
     return {"schema": SCHEMA, "containers": found, "notes": notes}
@@ -52,7 +69,7 @@ def describe(container: "Container", *, local: bool) -> "Row":
     }
     if not local:
         row["notes"].append("the engine is on another machine: this is its word, not the kernel's")
-    seen = _while_it_lives(container, row, lambda target: _facts(target, container)) if local else None
+    seen = while_it_lives(container, row, lambda target: _facts(target, container)) if local else None
     row["notes"] += (seen := seen or _facts(None, container)).pop("notes")
     row.update(seen)
     bounding = sum(1 << NUMBERS[name] for name in row["bounding"] if name in NUMBERS)
@@ -66,15 +83,15 @@ def _facts(target: "Target | None", container: "Container") -> "Row":
     notes: list[str] = []
     found = _restrictions(target, container)
     found["namespaces"] = _namespaces(target, container, notes)
-    found["mapping"] = facts.id_map(target, "uid_map") if target else None
+    found["mapping"] = restrictions.id_map(target, "uid_map") if target else None
     return {**found, "notes": notes}
 
 
-def _while_it_lives(container: "Container", row: "Row", look: "Callable[[Target], Row]") -> "Row | None":
+def while_it_lives(container: "Container", row: "Row", look: "Callable[[Target], Row]") -> "Row | None":
     """Look at the container's process; None, and a note, when it ends meanwhile: that costs one row, not the list."""
     target = None
     try:
-        target = _target(container, row)
+        target = process_of(container, row)
         return look(target) if target else None
     except OSError as problem:
         if problem.errno not in ENDED:
@@ -92,7 +109,7 @@ def every_capability() -> int:
     return (2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1
 
 
-def _target(container: "Container", row: "Row") -> "Target | None":
+def process_of(container: "Container", row: "Row") -> "Target | None":
     """Open the container's process; None, and a note, when it is no process of this machine's."""
     try:
         target = Target(container.pid)
@@ -108,12 +125,12 @@ def _target(container: "Container", row: "Row") -> "Target | None":
 def _restrictions(target: "Target | None", container: "Container") -> "Row":
     """Read the process's sets, filters and label; without a process take the engine's word."""
     if target:
-        found = facts.of_status(target.status)
+        found = restrictions.of_status(target.status)
         return {
             "bounding": found["bounding"],
             "seccomp_filters": found["seccomp_filters"],
             "no_new_privs": found["no_new_privs"],
-            "label": facts.label(target),
+            "label": restrictions.label(target),
         }
     unconfined = container.privileged or "seccomp=unconfined" in container.security_opt
     return {
@@ -126,7 +143,7 @@ def _restrictions(target: "Target | None", container: "Container") -> "Row":
 
 def _namespaces(target: "Target | None", container: "Container", notes: list[str]) -> "Row":
     """Tell each namespace by inode and whose it is; the host's are those of this very process."""
-    inodes = facts.of_namespaces(target) if target else {}
+    inodes = restrictions.of_namespaces(target) if target else {}
     found: Row = {}
     own = own_namespaces()
     for name in NAMES:
@@ -140,7 +157,7 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
         if mode.startswith("container:"):
             found[name]["joined"] = mode.partition(":")[2]
     if target and inodes.get("user") is None:
-        found["user"]["of"] = "host" if facts.id_map(target, "uid_map") == EVERY_ID else "own"
+        found["user"]["of"] = "host" if restrictions.id_map(target, "uid_map") == EVERY_ID else "own"
     if target and None in inodes.values():
         notes.append(
             f"{NO_ROOT} which namespaces a process is in: the engine's word is shown (sudo shows the kernel's)"
@@ -151,7 +168,7 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
 def own_namespaces() -> dict[str, int]:
     """Tell this process's own namespaces by inode, read once."""
     if not OWN:
-        OWN.update({name: facts.number(ours(name)) for name in facts.kinds()})
+        OWN.update({name: restrictions.number(ours(name)) for name in restrictions.kinds()})
     return OWN
 
 
@@ -185,69 +202,3 @@ def _spaces(found: "list[Row]") -> "Iterator[tuple[Row, str, Row]]":
     for row in found:
         for name, space in row["namespaces"].items():
             yield row, name, space
-
-
-# --- one container, everything ----------------------------------------------------------------------------------------
-
-
-def card(container: "Container", others: "Iterable[Container]", *, local: bool) -> "Row":
-    """Describe one container in full."""
-    everything = listing(others, local=local)
-    row: Row = next((each for each in everything["containers"] if each["id"] == container.id), {})
-    if not row:  # pid:N
-        row = describe(container, local=local)
-        relate([row, *everything["containers"]])
-    row = {"schema": CARD_SCHEMA, **row}
-    if row["mapping"] is not None:
-        row.update(_while_it_lives(container, row, _everything) or {})
-    for name, who in row.pop("owners", {}).items():
-        row["namespaces"][name]["owner"] = {"user_namespace": who[0], "uid": who[1]} if who else None
-    return row
-
-
-def _everything(target: Target) -> "Row":
-    """Read all that can be told of a process."""
-    return {
-        **facts.of_process(target),
-        "owners": {name: facts.owner(target, name) for name in facts.kinds()},
-        "uid_map": facts.id_map(target, "uid_map"),
-        "gid_map": facts.id_map(target, "gid_map"),
-        "cgroup_limits": _cgroup_limits(target),
-    }
-
-
-# Files of a cgroup that hold a limit, v1 and v2, and what holds when they say it
-CGROUP_LIMITS = (
-    "memory.max",
-    "memory.high",
-    "memory.swap.max",
-    "memory.limit_in_bytes",
-    "pids.max",
-    "cpu.max",
-    "cpu.cfs_quota_us",
-    "cpu.cfs_period_us",
-    "cpu.shares",
-    "cpu.weight",
-    "cpuset.cpus",
-    "cpuset.cpus.effective",
-)
-
-
-def _cgroup_limits(target: Target) -> dict[str, str]:
-    """Read the limits of the process's cgroups, below the mounts of this machine."""
-    hierarchies = cgroups.mounts(lines("/proc/self/mountinfo"))
-    found = {}
-    for controllers, path in cgroups.parse(target.read("cgroup")):
-        try:
-            place = cgroups.directory(hierarchies, controllers, path)
-        except OSError as problem:
-            if problem.errno != 2:
-                raise
-            continue
-        for name in CGROUP_LIMITS:
-            try:
-                found[name] = read(f"{place}/{name}").decode("ascii", "replace").strip()
-            except OSError as problem:
-                if problem.errno not in (2, 13, 20, 95):  # no such controller here
-                    raise
-    return found

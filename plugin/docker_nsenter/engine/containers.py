@@ -3,23 +3,18 @@
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import Problem, as_root, printable
+from ..errors import Problem, printable
+from . import http
+from .answers import odd
 from .endpoints import Endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-LARGEST_REPLY = 16 << 20
-TIMEOUT = 10.0  # seconds for the whole answer
 # Runtimes whose State.Pid is a sandbox or a virtual machine: no process of the container runs on this kernel.
 SANDBOXES = ("runsc", "gvisor", "kata", "io.containerd.runsc.v1", "io.containerd.kata.v2", "nabla")
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
-
-
-class Silent(Problem):
-    """Say that no engine answers at this address."""
 
 
 class Container:
@@ -40,15 +35,10 @@ class Container:
         self.ulimits: list[tuple[str, int, int]] = []
 
 
-def is_local(endpoint: Endpoint) -> bool:
-    """Tell whether the engine listens on a unix socket of this machine."""
-    return endpoint.host.startswith("unix://")
-
-
 def owner(endpoint: Endpoint) -> int:
     """Tell whose engine it is: root's, or the user's who owns its socket on this machine."""
     try:
-        return posix.stat(endpoint.host.removeprefix("unix://")).st_uid if is_local(endpoint) else 0
+        return posix.stat(endpoint.host.removeprefix("unix://")).st_uid if http.is_local(endpoint) else 0
     except OSError:  # it was there when the engine answered
         return 0
 
@@ -59,13 +49,13 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     named = SAFE.issuperset(name.encode("utf-8", "surrogateescape")) and name.strip(".") != ""
     called = ""
     reply: Any
-    status, reply = ask(endpoint, f"/containers/{quote(name)}/json") if named or not name else (404, None)
+    status, reply = http.get(endpoint, f"/containers/{quote(name)}/json") if named or not name else (404, None)
     if status == 404:
         from . import names
 
-        _, listed = ask(endpoint, names.LIST)
+        _, listed = http.get(endpoint, names.LIST)
         chosen, called = names.choose(name, listed, lambda image: _labels_of(endpoint, image))
-        status, reply = ask(endpoint, f"/containers/{chosen}/json")
+        status, reply = http.get(endpoint, f"/containers/{chosen}/json")
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
@@ -78,29 +68,31 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
 
 def _labels_of(endpoint: Endpoint, image: str) -> object:
     """Ask for an image's own labels; None where the engine does not know it any more."""
-    status, reply = ask(endpoint, f"/images/{quote(image)}/json")
+    status, reply = http.get(endpoint, f"/images/{quote(image)}/json")
     try:
         return (reply["Config"].get("Labels") or {}) if status == 200 else None
     except (KeyError, TypeError, AttributeError):
         return None
 
 
-def ask(endpoint: Endpoint, path: str) -> "tuple[int, Any]":
-    """Send a GET to the engine; return the HTTP status and the parsed reply."""
-    status, body = fetch(endpoint, path)
+def running(endpoint: Endpoint) -> list[Container]:
+    """List the running containers by name; one that ends meanwhile is left out. Paused ones run, too."""
+    status, listed = http.get(endpoint, "/containers/json")
+    if status != 200 or not isinstance(listed, list):
+        raise odd(endpoint)
+    paths = [f"/containers/{quote(str(row.get('Id', '')))}/json" for row in listed if isinstance(row, dict)]
+    found = [_parsed(endpoint, body) for status, body in http.ask_all(endpoint, paths) if status == 200]
+    whose = owner(endpoint)
+    for each in found:
+        each.owner = whose
+    return sorted((each for each in found if each.pid > 0), key=lambda each: each.name)
+
+
+def _parsed(endpoint: Endpoint, body: bytes) -> Container:
     try:
-        return status, loads(body)
+        return read_container(loads(body))
     except ValueError:
-        if status == 200:
-            raise odd(endpoint) from None
-        return status, None
-
-
-def fetch(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
-    """Send a GET to the engine; return the HTTP status and the bytes of the reply."""
-    if is_local(endpoint):
-        return exchange(endpoint, request(endpoint, path, "HTTP/1.0"), timeout())
-    return _ask_sdk(endpoint, path)
+        raise odd(endpoint) from None
 
 
 def quote(name: str) -> str:
@@ -108,14 +100,6 @@ def quote(name: str) -> str:
     if not name:
         raise Problem("the name of the container is empty")
     return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in name.encode("utf-8", "surrogateescape"))
-
-
-def timeout() -> float:
-    """Tell how many seconds the engine has: DOCKER_NSENTER_TIMEOUT, or 10."""
-    try:
-        return max(0.1, float(posix.environ.get(b"DOCKER_NSENTER_TIMEOUT", b"")))
-    except ValueError:
-        return TIMEOUT
 
 
 def process(word: str) -> Container:
@@ -150,114 +134,6 @@ def _inside(number: int, id_map: bytes) -> int:
         if outside <= number < outside + length:
             return first + number - outside
     return 65534
-
-
-# --- a unix socket: HTTP/1.0 by hand, for http.client costs 30 ms and the SDK 130
-
-
-def exchange(
-    endpoint: Endpoint, message: bytes, seconds: float, meanwhile: "Callable[[], object]" = bool
-) -> tuple[int, bytes]:
-    """Send one request over a unix socket; return the HTTP status and the answer, which may take so many seconds.
-
-    `meanwhile` is called while the engine is at work.
-    """
-    import _socket
-
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.settimeout(seconds)
-    try:
-        connection.connect(endpoint.host.removeprefix("unix://"))
-        connection.sendall(message)
-        meanwhile()
-        reply = _receive(connection, endpoint, seconds)
-    except TimeoutError:
-        raise Silent(
-            f"the engine at {endpoint.host} does not answer within {seconds:g} seconds",
-            "docker nsenter pid:N enters a process without the engine",
-        ) from None
-    except OSError as problem:
-        raise unreachable(endpoint, problem) from problem
-    finally:
-        connection.close()
-    return _parse_reply(reply, endpoint)
-
-
-def request(endpoint: Endpoint, path: str, protocol: str) -> bytes:
-    """Write a GET with the version and the headers of the user's settings."""
-    prefix = f"/v{endpoint.api_version}" if endpoint.api_version else ""
-    lines = [f"GET {prefix}{path} {protocol}", "Host: docker", "User-Agent: docker-nsenter"]
-    lines += [f"{key}: {value}" for key, value in endpoint.headers.items() if "\r" not in value and "\n" not in value]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
-
-
-def _receive(connection: "Any", endpoint: Endpoint, seconds: float) -> bytes:
-    """Read the reply to its end, within the time and the size that it may have."""
-    from time import monotonic
-
-    deadline = monotonic() + seconds
-    parts, size = [], 0
-    while chunk := connection.recv(65536):
-        parts.append(chunk)
-        size += len(chunk)
-        if size > LARGEST_REPLY:
-            raise odd(endpoint)
-        if monotonic() > deadline:
-            raise TimeoutError
-    return b"".join(parts)
-
-
-def _parse_reply(reply: bytes, endpoint: Endpoint) -> tuple[int, bytes]:
-    """Split an HTTP reply into status and body."""
-    head, _, body = reply.partition(b"\r\n\r\n")
-    words = head.split(b" ", 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-        raise odd(endpoint)
-    return int(words[1][:3]), body
-
-
-def odd(endpoint: Endpoint) -> Problem:
-    """Say that something else than an engine listens there."""
-    return Problem(f"what listens on {endpoint.host} does not answer as a docker engine does")
-
-
-def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
-    """Say why the engine's socket can't be used, and what to type."""
-    path = endpoint.host.removeprefix("unix://")
-    if isinstance(problem, PermissionError):
-        return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", as_root())
-    if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
-        return Silent(
-            f"cannot connect to the docker engine at {endpoint.host}: is it running?",
-            "docker nsenter pid:N enters a process without the engine",
-        )
-    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem.strerror or problem}")
-
-
-def _owner(path: str) -> str:
-    """Name the group that may use the socket, and who is in it."""
-    import grp
-
-    try:
-        group = grp.getgrgid(posix.stat(path).st_gid)
-    except (OSError, KeyError):
-        return ""
-    members = f"in it: {', '.join(group.gr_mem)}" if group.gr_mem else "it is empty"
-    return f": it is for root and group {group.gr_name} ({members})"
-
-
-# --- every other endpoint: the docker SDK ------------------------------------------------------------------------
-
-
-def _ask_sdk(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
-    """Make one request through the docker SDK, which knows TCP, TLS and ssh."""
-    from . import sdk
-
-    with sdk.Words(endpoint):
-        engine = endpoint.client or sdk.client(endpoint)
-        reply = engine._get(engine._url(path.replace("{", "%7B")))
-        return reply.status_code, reply.content
-    raise AssertionError  # Words passes nothing over
 
 
 # --- the reply -------------------------------------------------------------------------------------------------

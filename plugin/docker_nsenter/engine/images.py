@@ -3,7 +3,7 @@
 import sys
 
 from ..errors import Problem
-from ..stage1 import add_packages
+from ..packages import add_packages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ PATIENCE = 600  # seconds between two words of the engine while it pulls
 def pull(endpoint: "Endpoint", name: str) -> None:
     """Pull an image; Problem with the engine's or the registry's words."""
     add_packages()
-    from . import http, sdk
+    from . import answers, sdk
 
     tag = None if ":" in name.rpartition("/")[2] or "@" in name else "latest"
     try:
@@ -26,7 +26,7 @@ def pull(endpoint: "Endpoint", name: str) -> None:
             client = endpoint.client or sdk.client(endpoint, PATIENCE)
             client.timeout = PATIENCE
             show(name, client.pull(name, tag=tag, stream=True, decode=True))
-    except (http.NotHere, http.Lacking) as problem:
+    except (answers.NotHere, answers.Lacking) as problem:
         raise Problem(f"the engine says: {problem}") from None
 
 

@@ -1,4 +1,4 @@
-"""The docker SDK, for exactly the engine that docker would talk to; the one place that imports it (130 ms)."""
+"""The docker SDK, over a stream that docker itself carries; the one place that imports it (130 ms)."""
 
 import os
 from typing import Any
@@ -6,18 +6,15 @@ from typing import Any
 import docker
 import docker.errors
 from docker.errors import APIError, DockerException
-from docker.tls import TLSConfig
 from docker.transport import UnixHTTPAdapter
 from requests.exceptions import RequestException
-from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from ..errors import Problem
 from . import transport
-from .containers import timeout
+from .answers import meaning
 from .endpoints import Endpoint
-from .http import meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,23 +25,16 @@ OLDEST = "1.24"  # the first version of the API that the SDK speaks
 __all__ = ["APIError", "Words", "client"]
 
 
-def client(endpoint: Endpoint, seconds: int = 0) -> Any:
-    """Open the docker SDK's client, kept for later; each answer may take so many seconds, or as long as a look-up's."""
-    seconds = seconds or int(timeout() + 1)
-    tls: Any = False
-    if endpoint.tls is not None and endpoint.host.startswith("tcp://"):
-        pair = (endpoint.tls["cert"], endpoint.tls["key"]) if endpoint.tls["cert"] and endpoint.tls["key"] else None
-        tls = TLSConfig(client_cert=pair, ca_cert=endpoint.tls["ca"] or None, verify=endpoint.tls["verify"])
-    by_ssh = endpoint.host.startswith("ssh://")
-    url = "unix:///carried/by/docker" if by_ssh else endpoint.host
+def client(endpoint: Endpoint, seconds: float) -> Any:
+    """Open the docker SDK's client, kept for later; each answer may take so many seconds.
+
+    TLS, proxies, ssh and the choice of the engine are docker's own: it dials (transport.py), the SDK only speaks.
+    """
     if endpoint.directory:
         os.environ["DOCKER_CONFIG"] = endpoint.directory  # where the SDK finds the registries' passwords, now
-    found = docker.APIClient(base_url=url, tls=tls, version=OLDEST, timeout=seconds)
-    if by_ssh:
-        found._custom_adapter = Carried(endpoint, seconds)
-        found.mount("http+docker://", found._custom_adapter)
-    # requests would let REQUESTS_CA_BUNDLE win over the engine's own authority
-    found.proxies.update(get_environ_proxies(found.base_url))
+    found = docker.APIClient(base_url="unix:///carried/by/docker", version=OLDEST, timeout=seconds)
+    found._custom_adapter = Carried(endpoint, seconds)
+    found.mount("http+docker://", found._custom_adapter)
     found.trust_env = False
     found.headers.update(endpoint.headers)
     found._version = endpoint.api_version or found._retrieve_server_version()
@@ -55,7 +45,7 @@ def client(endpoint: Endpoint, seconds: int = 0) -> Any:
 class Carried(UnixHTTPAdapter):  # type: ignore[misc]
     """Speak to an engine through docker's own `system dial-stdio`: the SDK's ssh needs paramiko, docker's only ssh."""
 
-    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         """Take the engine to dial."""
         super().__init__("http+unix:///carried/by/docker", timeout=seconds)
         self.pool = Pool(endpoint, seconds)
@@ -68,7 +58,7 @@ class Carried(UnixHTTPAdapter):  # type: ignore[misc]
 class Pool(HTTPConnectionPool):
     """Make dialled connections."""
 
-    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         """Take the engine to dial."""
         super().__init__("localhost", timeout=seconds, maxsize=10)
         self.endpoint, self.seconds = endpoint, seconds
@@ -80,7 +70,7 @@ class Pool(HTTPConnectionPool):
 class Connection(HTTPConnection):
     """Be one connection that docker carries."""
 
-    def __init__(self, endpoint: Endpoint, seconds: int) -> None:
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         """Take the engine to dial."""
         super().__init__("localhost", timeout=seconds)
         self.endpoint, self.seconds = endpoint, seconds

@@ -6,10 +6,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from .. import overview
 from ..enter.linux.capabilities import ALL, NUMBERS, names
 from ..errors import printable
-from ..overview import HOST, ORDER, QUIET, SHARED, WARNING
 from ..planning import defaults
 
 TYPE_CHECKING = False
@@ -20,7 +18,12 @@ if TYPE_CHECKING:
     from ..enter.validate import Plan, PlannedCapabilities, PlannedTools
 
     Row = dict[str, Any]
+    Line = tuple[str, str]  # the text and its style
+    Cell = tuple[str, list[Line]]  # the style below those of the lines, and the lines
 
+HEADING, WARNING, HOST, SHARED, QUIET = "bold", "bold red", "yellow", "cyan", "dim"
+ORDER = ("mnt", "uts", "ipc", "net", "pid", "cgroup", "user", "time")
+NOBODY = "no container is running"
 KNOWN = (1 << len(NUMBERS)) - 1
 
 
@@ -40,14 +43,14 @@ def show_listing(found: "Row") -> None:
     """Print one row a container."""
     console = Console(highlight=False)
     if not found["containers"]:
-        console.print(overview.NOBODY)
+        console.print(NOBODY)
         return
-    heading, *rows = overview.table(found)
+    heading, *rows = cells(found)
     table = _table(*(lines[0][0] for _, lines in heading))
     for row in rows:
         table.add_row(*map(_text, row))
     console.print(table)
-    _notes(console, overview.notes(found))
+    _notes(console, noted(found))
 
 
 def _table(*columns: str) -> Table:
@@ -62,9 +65,82 @@ def _notes(console: Console, notes: "Iterable[str]") -> None:
         console.print(Text(note, style=QUIET))
 
 
-def _text(cell: "overview.Cell") -> Text:
+def _text(cell: "Cell") -> Text:
     base, lines = cell
     return Text("\n", style=base).join(Text(text, style=style) for text, style in lines)
+
+
+def cells(found: "Row") -> "list[list[Cell]]":
+    """List the cells: the headings, then a row per container."""
+    containers = found["containers"]
+    columns = {"container": who, "namespaces": namespaces, "capabilities": sets, "seccomp": filters}
+    if any(row["label"] for row in containers):
+        columns["label"] = label
+    heading: list[Cell] = [(HEADING, [(name, "")]) for name in columns]
+    return [heading, *([cell(row) for cell in columns.values()] for row in containers)]
+
+
+def noted(found: "Row") -> list[str]:
+    """List what is said below the table."""
+    return [f"note: {printable(note)}" for note in found["notes"]]
+
+
+def _cell(base: str, *lines: "Line") -> "Cell":
+    """Make a cell of lines without what could control a terminal: an image's author chose some of them."""
+    return base, [(printable(text), style) for text, style in lines]
+
+
+def who(row: "Row") -> "Cell":
+    """Name a container, in warning colour when it is privileged."""
+    lines = [(row["name"], "")]
+    if row["privileged"]:
+        lines.append(("privileged", WARNING))
+    if row["status"] == "paused":
+        lines.append(("paused", QUIET))
+    return _cell(WARNING if row["privileged"] else "bold", *lines)
+
+
+def namespaces(row: "Row") -> "Cell":
+    """Group a container's namespaces by whose they are."""
+    spaces = row["namespaces"]
+    lines = []
+    for relation, style in (("own", ""), ("host", HOST), ("unknown", QUIET)):
+        kinds = [name for name in ORDER if spaces.get(name, {}).get("of") == relation]
+        if kinds:
+            lines.append((f"{relation}: {' '.join(kinds)}", style))
+    for name in ORDER:
+        space = spaces.get(name, {})
+        if space.get("of") == "shared":
+            whose = f"{space['joined']}'s" if space["joined"] else f"shared with {', '.join(space['with'])}"
+            lines.append((f"{name}: {whose}", SHARED))
+    if spaces.get("user", {}).get("of") != "host" and row["mapping"]:
+        lines.append((f"root there is uid {row['mapping'][0][1]} here", ""))
+    return _cell("", *lines)
+
+
+def sets(row: "Row") -> "Cell":
+    """Tell the capabilities by what docker's default is."""
+    beyond, below = row["beyond_default"], row["below_default"]
+    if not row["bounding"]:
+        return _cell("green", ("none", ""))
+    if len(beyond) > 12:
+        return _cell(WARNING, (f"{len(row['bounding'])}: nearly all of the host's", ""))
+    if below and len(below) >= len(row["bounding"]):
+        return _cell("", (" ".join(row["bounding"]), ""))
+    more, less = [(f"+ {name}", WARNING) for name in beyond], [(f"- {name}", "green") for name in below]
+    return _cell("", ("docker's default", ""), *more, *less)
+
+
+def filters(row: "Row") -> "Cell":
+    """Tell the filters, and no_new_privs."""
+    count = row["seccomp_filters"]
+    said = (f"{count} filter{'s' * (count > 1)}" if count else "none", "")
+    return _cell("" if count else WARNING, said, *([("no_new_privs", "green")] if row["no_new_privs"] else []))
+
+
+def label(row: "Row") -> "Cell":
+    """Tell the security module's label."""
+    return _cell("", (row["label"] or "none", ""))
 
 
 # --- one container in full ----------------------------------------------------------------------------------------
@@ -85,7 +161,7 @@ def show_card(row: "Row") -> None:
     for name, value in card_rows(row).items():
         facts.add_row(name, value if isinstance(value, Text) else Text(value))
     console.print(Group(*parts, facts))
-    _notes(console, overview.notes(row))
+    _notes(console, noted(row))
 
 
 def _spaces_table(row: "Row") -> Table:
@@ -119,7 +195,7 @@ def card_rows(row: "Row") -> "dict[str, str | Text]":
     beyond = " ".join(row["beyond_default"])
     rows["beyond default"] = Text(beyond, style=WARNING) if beyond else "nothing"
     rows["below default"] = " ".join(row["below_default"]) or "nothing"
-    rows["seccomp"] = _text(overview.filters(row))
+    rows["seccomp"] = _text(filters(row))
     rows["no_new_privs"] = "yes" if row["no_new_privs"] else "no"
     rows["label"] = row["label"] or "none"
     for name in ("uid_map", "gid_map"):

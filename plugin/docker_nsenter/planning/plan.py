@@ -59,7 +59,7 @@ def make_plan(
         "tty": tty,
         "stdin": request.interactive or not stdin_tty or (tty and not request.detach),
         "detach": request.detach,
-        "tools": None,  # stage1.py adds them: an image may have to be pulled
+        "tools": None,  # commands/enter.py adds them: an image may have to be pulled
         "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
         "why": request.why,

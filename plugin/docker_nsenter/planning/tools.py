@@ -7,9 +7,9 @@ it is unpacked once into CACHE, which only root can read. No container is made, 
 import os
 import sys
 
-from ..engine import containers, endpoints
+from ..engine import containers, endpoints, http
 from ..errors import Problem
-from ..stage1 import add_packages
+from ..packages import add_packages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: boo
     if word == "host":
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
-        if not local and not containers.is_local(endpoints.endpoint(options, os.environ)):
+        if not local and not http.is_local(endpoints.endpoint(options, os.environ)):
             raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
         try:
             return _place(os.path.realpath(word))
@@ -107,7 +107,7 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
 
 
 def _inspect(endpoint: "endpoints.Endpoint", name: str) -> "dict[str, Any] | None":
-    status, reply = containers.ask(endpoint, f"/images/{containers.quote(name)}/json")
+    status, reply = http.get(endpoint, f"/images/{containers.quote(name)}/json")
     if status == 404:
         return None
     if status != 200 or not isinstance(reply, dict):

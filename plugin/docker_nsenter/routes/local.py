@@ -7,7 +7,7 @@ from ..errors import Problem, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
     from ..engine.containers import Container
     from ..engine.endpoints import Endpoint
@@ -113,18 +113,3 @@ def send(plan: "Plan", fd: int) -> None:
     data = jsonlite.dumps(plan).encode("ascii")
     while data:
         data = data[posix.write(fd, data) :]
-
-
-def survey(plan: "Plan") -> "dict[str, Any] | None":
-    """Read what an entry would find; None without root, which it needs."""
-    if not become_root(plan["target"]["pid"]):
-        return None
-    from ..enter.survey import Refusal
-    from ..enter.survey import survey as look
-
-    try:
-        return look(plan)
-    except Refusal as refusal:
-        raise Problem(refusal.sentence, refusal.hint, refusal.status) from refusal
-    except OSError as problem:
-        raise Problem(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem

@@ -9,7 +9,7 @@ import stat
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
-from ...engine.http import Lost
+from ...engine.answers import Lost
 from ...engine.transport import Stream, write
 from ...enter import stdio
 from ...enter.jsonlite import dumps

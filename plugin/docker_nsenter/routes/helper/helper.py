@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from ...engine import containers, http
+from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
 from ...enter.linux import capabilities
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...enter.validate import Plan
-    from ...stage1 import Planned
+    from ...planning.planned import Planned
     from .client import Client
 
 # What stage 2 itself does: join, trace, read and write the host's /proc and cgroups, become anybody, make a null device
@@ -105,17 +105,17 @@ class Helper:
     def _start(self) -> "Client":
         """Start a helper of this machine's own Python where the engine is here, else of an image."""
         wanted = images.wanted(self.planned.request.helper_image, self.endpoint)
-        if not wanted.asked and containers.is_local(self.endpoint):
+        if not wanted.asked and http.is_local(self.endpoint):
             try:
                 return self._start_bound()
-            except (http.Lost, http.NotHere) as problem:
+            except (answers.Lost, answers.NotHere) as problem:
                 _debug(self.plan, f"this machine's Python can't be the helper: {problem}")
         images.provide(self.endpoint, wanted.name, self._connected)
         if "mnt" not in self.plan["namespaces"] and not self.planned.request.command and not self.plan["shell"]:
             self.plan["command"] = ["/bin/sh"]  # the caller's own shell need not be there
         try:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT], [], images.bundle)
-        except (http.Lost, http.NotHere) as problem:
+        except (answers.Lost, answers.NotHere) as problem:
             raise Problem(
                 f"the helper of image {wanted.name} did not start: {problem}",
                 "--helper-image names an image with Python 3.10 or newer",
@@ -155,7 +155,7 @@ class Helper:
             try:
                 settings = self._settings(image, command, mounts, held)
                 stream = self._run(settings, name, lambda: packed.append(pack(LIBRARY)))
-            except http.Lacking as problem:
+            except answers.Lacking as problem:
                 lacking = problem
                 continue
             write(stream.fd, packed[-1])
@@ -170,7 +170,7 @@ class Helper:
         stream = attach(self.endpoint, created)
         try:
             images.start(self.endpoint, created, meanwhile)
-        except (http.Lacking, http.NotHere):
+        except (answers.Lacking, answers.NotHere):
             stream.close()
             raise
         return stream
@@ -184,7 +184,7 @@ class Helper:
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
         own = capabilities.names(_own_bounding())
-        if not containers.is_local(self.endpoint) or not is_here(self.planned.container):
+        if not http.is_local(self.endpoint) or not is_here(self.planned.container):
             yield ["ALL"] if mask == everything else names
         yield [name for name in names if name in own]
         yield [name for name in names if name in own and name != "SYS_RESOURCE"]

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ...engine import http
+from ...engine import answers, http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonlite import dumps
@@ -75,8 +75,8 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
     """Import an image that holds nothing, without a tag; return its id. `meanwhile` is called while that is done."""
     path = f"/images/create?fromSrc=-&changes={quote(f'LABEL {LABEL}={name}')}"
     answer = http.ask(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile)
-    for line in http.told(answer).splitlines():
-        found = str(http.parsed(endpoint, line).get("status", ""))
+    for line in answers.told(answer).splitlines():
+        found = str(answers.parsed(endpoint, line).get("status", ""))
         if found.startswith("sha256:"):
             return found
     raise Problem("the engine did not take the helper's empty image")
@@ -88,12 +88,12 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
 def create(endpoint: Endpoint, settings: "dict[str, Any]", name: str) -> str:
     """Create the helper's container; return its id."""
     answer = http.ask(endpoint, "POST", f"/containers/create?name={name}", dumps(settings).encode())
-    return str(http.parsed(endpoint, http.told(answer)).get("Id", ""))
+    return str(answers.parsed(endpoint, answers.told(answer)).get("Id", ""))
 
 
 def start(endpoint: Endpoint, container: str, meanwhile: "Callable[[], object]" = bool) -> None:
     """Start it; `meanwhile` is called while it starts."""
-    http.told(http.ask(endpoint, "POST", f"/containers/{container}/start", meanwhile=meanwhile))
+    answers.told(http.ask(endpoint, "POST", f"/containers/{container}/start", meanwhile=meanwhile))
 
 
 def bundle(library: str) -> bytes:
@@ -121,7 +121,7 @@ def provide(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = b
         _say(f"docker nsenter: the engine has no image {name} for the helper; pulling it (once)\n")
         _pull(endpoint, name)
     else:
-        http.told(answer)
+        answers.told(answer)
 
 
 def _pull(endpoint: Endpoint, name: str) -> None:

@@ -9,6 +9,7 @@ import os
 import time
 
 from ...engine import http
+from ...engine.answers import told
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonlite import dumps, loads
@@ -115,7 +116,7 @@ def _labelled(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]
     """List the containers and images with a label, containers first."""
     chosen = f"filters={quote(dumps({'label': [label]}))}"
     paths = {"container": f"/containers/json?all=1&{chosen}", "image": f"/images/json?{chosen}"}
-    answers = {kind: http.told(http.ask(endpoint, "GET", path)) for kind, path in paths.items()}
+    answers = {kind: told(http.ask(endpoint, "GET", path)) for kind, path in paths.items()}
     return [(kind, each) for kind, answer in answers.items() for each in loads(answer)]
 
 

@@ -6,16 +6,16 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from .linux import capabilities, limits, lsm, namespaces, syscalls
-from .linux.cgroups import parse
-from .linux.procfs import read
-from .target import Target
+from ..enter.linux import capabilities, limits, lsm, namespaces, syscalls
+from ..enter.linux.cgroups import parse
+from ..enter.linux.procfs import read
+from ..enter.target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Facts = dict[str, Any]
+    Restrictions = dict[str, Any]
 
 DENIED = (1, 13)  # EPERM, EACCES
 NS_GET_USERNS, NS_GET_OWNER_UID = 0xB701, 0xB704  # ioctl_ns(2)
@@ -29,36 +29,36 @@ SETS = (
 )
 
 
-def of_process(target: Target) -> "Facts":
+def of_process(target: Target) -> "Restrictions":
     """Read everything that restricts a process."""
-    facts = of_status(target.status)
-    facts["label"] = label(target)
-    facts["cgroups"] = {controllers or "v2": path for controllers, path in parse(target.read("cgroup"))}
-    facts["oom_score_adj"] = int(target.read("oom_score_adj"))
-    facts["limits"] = named(limits.parse(target.read("limits")))
-    return facts
+    found = of_status(target.status)
+    found["label"] = label(target)
+    found["cgroups"] = {controllers or "v2": path for controllers, path in parse(target.read("cgroup"))}
+    found["oom_score_adj"] = int(target.read("oom_score_adj"))
+    found["limits"] = named(limits.parse(target.read("limits")))
+    return found
 
 
-def of_self() -> "Facts":
+def of_self() -> "Restrictions":
     """Read the same of this process."""
     return of_process(Target(posix.getpid()))
 
 
-def of_status(status: dict[str, list[int]]) -> "Facts":
+def of_status(status: dict[str, list[int]]) -> "Restrictions":
     """Take the restrictions out of /proc/PID/status; ids are the host's."""
-    facts: Facts = {
+    found: Restrictions = {
         "uid": status["Uid"][1],
         "gid": status["Gid"][1],
         "groups": sorted(set(status["Groups"])),
     }
-    facts.update({name: capabilities.names(status[field][0]) for field, name in SETS})
+    found.update({name: capabilities.names(status[field][0]) for field, name in SETS})
     filters = status.get("Seccomp_filters", [int(status["Seccomp"][0] == 2)])[0]
-    facts["seccomp_filters"] = filters if status["Seccomp"][0] == 2 else 0
-    facts["no_new_privs"] = status["NoNewPrivs"] == [1]
+    found["seccomp_filters"] = filters if status["Seccomp"][0] == 2 else 0
+    found["no_new_privs"] = status["NoNewPrivs"] == [1]
     if "Umask" not in status:  # a zombie has let go of its files; its threads may live on
         raise OSError(3, "the process has ended", "status")
-    facts["umask"] = f"{status['Umask'][0]:04o}"
-    return facts
+    found["umask"] = f"{status['Umask'][0]:04o}"
+    return found
 
 
 def named(rows: dict[int, tuple[int, int]]) -> dict[str, list["int | None"]]:

@@ -1,26 +1,54 @@
-"""Read what an entry would find, and enter nothing: for --dry-run."""
+"""Show what would happen, beside docker exec and raw nsenter, and enter nothing: --dry-run."""
 
 import posix
 
-from . import facts
-from .entry import Entry, resolve
-from .errors import Refusal
-from .hardening import guard
-from .linux import capabilities, lsm, namespaces, seccomp
-from .linux.procfs import read
-from .target import pin
-from .verify import expected
+from ..enter.entry import Entry, resolve
+from ..enter.errors import Refusal
+from ..enter.hardening import guard
+from ..enter.linux import capabilities, lsm, namespaces, seccomp
+from ..enter.linux.procfs import read
+from ..enter.target import pin
+from ..enter.verify import expected
+from ..errors import Problem
+from ..formatting import output
+from ..planning import explain
+from ..planning.planned import Planned
+from ..routes import local
+from . import restrictions
+from .enter import callers_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .facts import Facts
-    from .validate import Plan
+    from ..enter.validate import Plan
+    from .restrictions import Restrictions
 
 
 UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace
 
 
-def survey(plan: "Plan") -> "Facts":
+def show(planned: Planned) -> int:
+    """Explain the Plan and enter nothing."""
+    request, container, plan = planned.request, planned.container, planned.plan
+    circumstances = explain.Circumstances(callers_environment(), stdin_tty=posix.isatty(0), stdout_tty=posix.isatty(1))
+    found = _as_root(plan) if plan["route"] == "local" else None
+    by_exec = _as_root(circumstances.plan(explain.exec_request(request), container)) if found else None
+    shown = explain.explanation(request, container, plan, circumstances, found, by_exec, planned.why)
+    return output.show(shown, "explanation", as_json=request.format == "json")
+
+
+def _as_root(plan: "Plan") -> "Restrictions | None":
+    """Read what an entry would find; None without root, which it needs."""
+    if not local.become_root(plan["target"]["pid"]):
+        return None
+    try:
+        return preview(plan)
+    except Refusal as refusal:
+        raise Problem(refusal.sentence, refusal.hint, refusal.status) from refusal
+    except OSError as problem:
+        raise Problem(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem
+
+
+def preview(plan: "Plan") -> "Restrictions":
     """Describe the process, what the command would hold, and what raw nsenter would; Refusal as for an entry."""
     entry = Entry(plan)
     target = plan["target"]
@@ -29,49 +57,49 @@ def survey(plan: "Plan") -> "Facts":
     entry.own_pids = entry.lacks("pid")
     resolve(entry)
     guard.choose(entry)
-    pid1 = facts.of_process(entry.target)
+    pid1 = restrictions.of_process(entry.target)
     pid1["directory"] = posix.readlink("cwd", dir_fd=entry.target.proc)
     return {
         "pid1": pid1,
         "you": _of_entry(entry),
         "nsenter": _of_raw(entry),
         "guard": {"capability": capabilities.names(entry.guard)[0], "keeps": entry.beyond} if entry.beyond else None,
-        "inherited_limits": facts.shim_limits(entry.target),
+        "inherited_limits": restrictions.shim_limits(entry.target),
         "uid": entry.credentials.uid if entry.credentials else posix.geteuid(),
         "gid": entry.credentials.gid if entry.credentials else posix.getegid(),
         "namespaces": {
             name: {
-                "pid1": facts.inode(entry.target, name),
-                "yours": facts.number(entry.own[name]),
+                "pid1": restrictions.inode(entry.target, name),
+                "yours": restrictions.number(entry.own[name]),
                 "joined": name in entry.joined,
                 "new": name == "pid" and entry.own_pids,
             }
-            for name in facts.of_namespaces(entry.target)
+            for name in restrictions.of_namespaces(entry.target)
         },
     }
 
 
-def _of_entry(entry: Entry) -> "Facts":
+def _of_entry(entry: Entry) -> "Restrictions":
     """Say what the kernel would say of the command; it is what verify.py asks for before the command starts."""
-    plan, own = entry.plan, facts.of_self()
+    plan, own = entry.plan, restrictions.of_self()
     status = {**entry.own_status, **expected(entry)}
     if entry.credentials:
         status["Groups"] = entry.host_groups()
     filters = seccomp.wanted_filters(entry.target, plan["seccomp"])
     status["Seccomp"], status["Seccomp_filters"] = [2 if filters else 0], [filters]
-    found = facts.of_status(status)
-    theirs = facts.of_process(entry.target)
+    found = restrictions.of_status(status)
+    theirs = restrictions.of_process(entry.target)
     found["label"] = entry.label or lsm.label_of(None)
     found["cgroups"] = theirs["cgroups"] if plan["cgroups"] else own["cgroups"]
-    found["limits"] = facts.named(entry.limits.rlimits) if entry.limits else own["limits"]
+    found["limits"] = restrictions.named(entry.limits.rlimits) if entry.limits else own["limits"]
     found["oom_score_adj"] = entry.limits.oom_score_adj if entry.limits else own["oom_score_adj"]
     found["directory"] = plan["directory"] or posix.getcwd()
     return found
 
 
-def _of_raw(entry: Entry) -> "Facts":
+def _of_raw(entry: Entry) -> "Restrictions":
     """Say what the kernel would say of a command of `nsenter -a`: it keeps all that the caller has."""
-    found = facts.of_self()
+    found = restrictions.of_self()
     found["directory"] = posix.getcwd() if entry.target.namespace("mnt") == entry.own["mnt"] else "/"
     if entry.target.namespace("user") != entry.own["user"]:  # who joins one gets every capability in it, as its root
         everything = capabilities.names((2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1)
@@ -82,8 +110,5 @@ def _of_raw(entry: Entry) -> "Facts":
 
 def _root_of(entry: Entry, name: str) -> int:
     """Find the host's id of 0 in the process's user namespace."""
-    rows = facts.id_map(entry.target, name)
+    rows = restrictions.id_map(entry.target, name)
     return next((outside for inside, outside, _ in rows if inside == 0), UNMAPPED)
-
-
-__all__ = ["Refusal", "survey"]

@@ -1,0 +1,33 @@
+"""Read the words behind `nsenter`: by the table where that is enough, else by typer."""
+
+from ..packages import add_packages
+from .request import Request, parse
+
+
+def read_request(words: list[str]) -> Request | None:
+    """Return what the words ask for; None when that is help. Problem for what can't be meant."""
+    plain = parse(words)
+    if plain is not None:
+        if plain[2] and plain[2][0].startswith("-") and plain[2][0] != "--":
+            from . import suggestions
+
+            suggestions.behind(plain[1], plain[2], words)
+        return Request(*plain)
+    from . import help
+
+    if help.wanted(words):
+        return None
+    add_packages()
+    from . import options
+
+    try:
+        return options.request_of(words)
+    except options.HelpWanted:
+        return None
+
+
+def show_help() -> int:
+    """Print the help, which needs no engine and no typer."""
+    from . import help
+
+    return help.show()

@@ -1,0 +1,95 @@
+"""Enter a container: look it up, choose the route, plan, and let the route make it so."""
+
+import posix
+
+from ..cli.request import Request
+from ..engine import answers, containers, endpoints, http
+from ..errors import Problem, report
+from ..packages import add_packages
+from ..planning.plan import make_plan
+from ..planning.planned import Planned
+from ..routes import local
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..enter.validate import Plan
+
+
+class Elsewhere(Exception):
+    """Leave planning for the stage 2 that waits here: a helper has to enter."""
+
+
+def plan(request: Request, options: endpoints.Globals, *, here: bool = False) -> Planned:
+    """Look the container up, choose the route, plan; Elsewhere when it is the helper's and must be `here`."""
+    environ = callers_environment()
+    container, endpoint = look_up(request, options, environ, here=here)
+    route, why = local.choose(request.route, container, endpoint)
+    if here and route == "helper":
+        raise Elsewhere
+    made = make_plan(request, container, environ=environ, stdin_tty=posix.isatty(0), stdout_tty=posix.isatty(1))
+    made["route"] = route
+    if request.tools is not None:
+        add_tools(request, options, made)
+    return Planned(request, container, endpoint, made, why)
+
+
+def enter(planned: Planned) -> int:
+    """Enter by the Plan's route; return the command's exit status."""
+    if planned.plan["route"] == "local":
+        return local.enter(planned.plan, planned.container.runtime)
+    add_packages()
+    from ..routes.helper import helper  # 20 ms with what it imports, which the local route does without
+
+    return helper.enter(planned)
+
+
+def add_tools(request: Request, options: endpoints.Globals, plan: "Plan") -> None:
+    """Find what --tools names."""
+    from ..planning import tools
+
+    if "mnt" not in plan["namespaces"]:
+        raise Problem("--tools goes with the container's files; without them this machine's programs are there already")
+    plan["tools"] = tools.find(request.tools or "", options, local=plan["route"] == "local", only_look=request.dry_run)
+
+
+def callers_environment() -> dict[str, str]:
+    """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
+    environ = endpoints.environment()
+    if "LC_CTYPE" in environ:
+        with open("/proc/self/environ", "rb") as file:
+            if b"\0LC_CTYPE=" not in b"\0" + file.read():
+                del environ["LC_CTYPE"]
+    return environ
+
+
+def look_up(
+    request: Request, options: endpoints.Globals, environ: dict[str, str], *, here: bool = False
+) -> tuple[containers.Container, endpoints.Endpoint | None]:
+    """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
+    word = request.container
+    if word.startswith("pid:"):
+        return containers.process(word), None
+    endpoint = endpoints.endpoint(options, environ)
+    if not http.is_local(endpoint):
+        if here and request.route != "local":
+            raise Elsewhere
+        add_packages()  # the docker SDK speaks TCP, TLS and ssh
+    inside = {"mnt", "pid"} & set(request.namespaces)
+    try:
+        return containers.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
+    except answers.Silent as silent:
+        return without_engine(endpoint, word, silent), None
+
+
+def without_engine(endpoint: endpoints.Endpoint, word: str, silent: answers.Silent) -> containers.Container:
+    """Find the container in the state of an engine that does not answer, which root may read; say so."""
+    if posix.geteuid() != 0:
+        raise silent
+    from ..engine import state_on_disk  # only where no engine answers
+
+    found = state_on_disk.find(endpoint, word)
+    if found is None:
+        raise silent
+    container, directory = found
+    report(Problem(f"{silent.sentence}; found {container.name} in its state: {directory}"))
+    return container

@@ -1,0 +1,93 @@
+"""Load a stage's modules from the bundle that was written at installation (bundle.py), where there is one.
+
+It is imported before anything else of ours, so it needs no `os` and holds nothing of the caller's.
+"""
+
+import gc
+import marshal
+import posix
+import sys
+from _frozen_importlib import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+
+    # of a bundle: the module, whether it is a package, its source's path, time in nanoseconds and size
+    Row = tuple[str, bool, str, int, int, CodeType]
+
+PACKAGE = __file__.rpartition("/")[0]
+# A module that is imported late, and its stage
+LATE = {f"{__package__}.enter.session.supervisor": "watch"}
+
+
+def load(stage: str) -> None:
+    """Run a stage's modules from its bundle, in the order in which they need each other, where there is one.
+
+    Who asks to see where something goes wrong (-D) goes without: a bundle has no line numbers.
+    """
+    if {"-D", "--debug"} & set(sys.argv):
+        return
+    try:
+        fd = posix.open(path_of(stage), posix.O_RDONLY | posix.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    gc.disable()  # nothing of this is ever garbage
+    try:
+        _run(marshal.loads(posix.read(fd, posix.fstat(fd).st_size)))  # noqa: S302 - as trusted as a .pyc
+    finally:
+        posix.close(fd)
+        gc.freeze()
+        gc.enable()
+
+
+def _run(rows: "list[Row]") -> None:
+    """Run the modules of a bundle, unless a source has changed since."""
+    for _, _, file, time, size, _ in rows:
+        found = posix.stat(file)
+        if (found.st_mtime_ns, found.st_size) != (time, size):
+            return
+    loader = Loader()
+    sys.meta_path.insert(0, loader)
+    for row in rows:
+        if row[0] not in sys.modules:
+            loader.run(row)
+
+
+def path_of(stage: str) -> str:
+    """Name a stage's bundle for this version of Python."""
+    return f"{PACKAGE}/__pycache__/{stage}.{sys.implementation.cache_tag}.bundle"
+
+
+class Loader:
+    """Stand for the bundles among Python's loaders, and load that of a late module."""
+
+    bundled = True  # by which its modules are known
+
+    def run(self, row: "Row") -> None:
+        """Do all that importing a module does, without the importer's ways."""
+        name, package, file, _, _, code = row
+        module = sys.modules[name] = type(sys)(name)
+        parent, _, last = name.rpartition(".")
+        names = module.__dict__
+        names["__spec__"] = spec = ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
+        spec.has_location = True
+        names["__file__"], names["__loader__"], names["__package__"] = file, self, name if package else parent
+        if package:
+            names["__path__"] = spec.submodule_search_locations = [file.rpartition("/")[0]]
+        exec(code, names)  # noqa: S102 - what an import does
+        setattr(sys.modules[parent], last, module)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+        """Load the stage of a late module; it is the spec's."""
+        if name not in LATE:
+            return None
+        load(LATE[name])
+        return sys.modules[name].__spec__ if name in sys.modules else None
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        """Return the module as it was run."""
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Do nothing more."""
