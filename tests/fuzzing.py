@@ -140,7 +140,7 @@ REPLY: dict[str, Any] = {
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """List the paths to all parts of a JSON value."""
-    inner = value.items() if isinstance(value, lambda _: {}) else enumerate(value) if isinstance(value, list) else ()
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(each for key, item in inner for each in places(item, (*path, key)))]
 
 
