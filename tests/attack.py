@@ -66,8 +66,11 @@ class Entry:
         return [*joined, *USERS[self.user], *LIFTS[self.lift][0], *MODES[self.mode], "--route", self.route]
 
     def beyond(self) -> bool:
-        """Say whether it has anything that its container's processes have not."""
-        return self.namespaces != NAMESPACES or LIFTS[self.lift][1]
+        """Say whether it has anything that its container's processes have not.
+
+        Without the container's processes alone it has some of its own, below the host's, and nothing more.
+        """
+        return not {"pid", *self.namespaces} >= set(NAMESPACES) or LIFTS[self.lift][1]
 
     def kind(self) -> str:
         """Name what it shares with its container."""

@@ -122,6 +122,7 @@ def test_what_is_said_is_what_another_reader_finds(
         os.kill(pid, signal.SIGKILL)
     finally:
         entry.communicate(timeout=30)
+    assert said.returncode == 0, f"{options}: {said.stderr}"
     facts = json.loads(said.stdout)
     you = facts["restrictions"]["you"]
     assert {name: mask(you[name]) for name in SETS} == {name: found[name] for name in SETS}, options

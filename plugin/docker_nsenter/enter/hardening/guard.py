@@ -51,9 +51,19 @@ def choose(entry: "Entry") -> None:
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),
         )
-    if seen.root and HELPER not in read(f"/proc/{seen.root}/cmdline"):
+    if seen.root and not _is_helper(seen.root):
         say(f"process {seen.root} of a container can reach this command: it is this machine's root anyway")
     _hold(entry, seen)
+
+
+def _is_helper(pid: int) -> bool:
+    """Tell whether a process is a helper of another docker nsenter; or has ended, which is nobody either."""
+    try:
+        return HELPER in read(f"/proc/{pid}/cmdline")
+    except OSError as problem:
+        if problem.errno not in GONE:
+            raise
+        return True
 
 
 def _hold(entry: "Entry", seen: Seen) -> None:
