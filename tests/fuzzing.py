@@ -32,8 +32,8 @@ from docker_nsenter.engine import containers, endpoints, http, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import command, jsonlite
 from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
+from docker_nsenter.enter.launch import Launch  # noqa: E402
 from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
-from docker_nsenter.enter.session.supervisor import Supervisor  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.enter.validate import FIELDS, accept  # noqa: E402
 from docker_nsenter.errors import Problem  # noqa: E402
@@ -360,7 +360,7 @@ said = st.one_of(
 def childs_words(value: tuple[str, str]) -> None:
     """Word what a process of the entry, perhaps a puppet, reports."""
     word, rest = value
-    supervisor: Any = object.__new__(Supervisor)
+    supervisor: Any = object.__new__(Launch)
     supervisor.entry = type("Entry", (), {"plan": PLAN})
     refusal = supervisor._failure(word, rest)
     assert refusal.sentence.isprintable()

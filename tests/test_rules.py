@@ -95,12 +95,44 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
         found.discard(("json", 0))
     if path.name == "steps.py":  # only --tools needs it, and that step is the supervisor's, before anything is joined
         found.discard(("toolbox", 1))
-    if path.name == "__main__.py":  # of the supervisor, which joins nothing
-        found -= {("tracing", 1), ("session.supervisor", 1)}
+    if path.name == "__main__.py":  # of the supervisor's process, which joins nothing
+        found -= {("tracing", 1), ("launch", 1)}
     assert found == top
     assert {name for name, level in found if level == 0} <= ALLOWED
     depth = len(path.relative_to(PACKAGE / "enter").parts)
     assert not [name for name, level in found if level > depth], "enter/ imports nothing above itself"
+
+
+def test_no_module_needs_itself_through_others() -> None:
+    """A circle has no first page to read. What is for type checkers alone never runs."""
+    known = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES
+    }
+    needs = {name: set(neighbours(name, path, set(known))) for name, path in known.items()}
+    while free := [name for name, others in needs.items() if not others & needs.keys()]:
+        for name in free:
+            del needs[name]
+    assert not needs
+
+
+def neighbours(name: str, path: Path, known: set[str]) -> Iterator[str]:
+    """Yield the modules of ours that a module imports, late ones, too."""
+    parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in statements(tree(path)):
+        base = parts[: len(parts) - node.level + 1] + (node.module.split(".") if node.module else [])
+        for alias in node.names:
+            full = ".".join([*base, alias.name])
+            yield full if full in known else ".".join(base)
+
+
+def statements(node: ast.AST) -> Iterator[ast.ImportFrom]:
+    """Yield the relative imports outside `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.ImportFrom) and child.level:
+            yield child
+        yield from statements(child)
 
 
 @pytest.mark.parametrize("name", HOT)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
-    "watch": ("enter.session.supervisor",),
+    "watch": ("enter.launch",),
     "plan": (
         "commands.dispatch",
         "commands.enter",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
-LATE = {f"{__package__}.enter.session.supervisor": "watch"}
+LATE = {f"{__package__}.enter.launch": "watch"}
 
 
 def load(stage: str) -> None:

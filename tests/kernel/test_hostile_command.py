@@ -16,12 +16,12 @@ from .conftest import plan_for, run_plan
 
 Unshared = Callable[..., int]
 READY = 'channels.say("R")'
-HURRY = ("enter/session/supervisor.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
+HURRY = ("enter/launch.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
 
 
 def puppet(directory: Path, deed: str) -> Path:
     """Copy the package with another deed in the place of `ready`."""
-    return weakened(directory, HURRY, ("enter/child.py", READY, deed))
+    return weakened(directory, HURRY, ("enter/processes.py", READY, deed))
 
 
 @pytest.mark.timeout(30)
@@ -69,7 +69,7 @@ def test_a_pid_that_a_puppet_names_is_never_touched(unshared: Unshared, tmp_path
     """Before the installer could name its child, the child itself names another process."""
     pid = unshared()
     named = 1 if name == "init" else pid
-    lie = ("enter/child.py", '    channels.say("P", pid)\n', f'    channels.say("P", {named})\n')
+    lie = ("enter/processes.py", '    channels.say("P", pid)\n', f'    channels.say("P", {named})\n')
     done = run_plan(plan_for(pid, "true"), library=weakened(tmp_path, HURRY, lie))
     assert done.returncode == 125
     assert len(done.stderr.splitlines()) == 1

@@ -20,11 +20,10 @@ from docker_nsenter.cli.request import Request
 from docker_nsenter.commands import dispatch, install
 from docker_nsenter.engine import answers, containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
-from docker_nsenter.enter import validate, verify
+from docker_nsenter.enter import launch, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import Refusal
 from docker_nsenter.enter.linux import credentials
-from docker_nsenter.enter.session import supervisor
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes.helper import helper, images
@@ -89,7 +88,7 @@ def entry(**state: Any) -> Entry:
 
 def reported(word: str, rest: str, **planned: Any) -> None:
     """Word what a child of the supervisor reports."""
-    watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    watcher = launch.Launch.__new__(launch.Launch)
     settings = {"command": [], "shell": None, "tools": None, "target": {"name": "web"}, "namespaces": [], **planned}
     watcher.entry = entry(plan=settings, tools=None)
     raise watcher._failure(word, rest)
@@ -97,7 +96,7 @@ def reported(word: str, rest: str, **planned: Any) -> None:
 
 def cancelled() -> None:
     """Wait for an entry whose docker has gone."""
-    watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    watcher = launch.Launch.__new__(launch.Launch)
     ours, dockers = socket.socketpair()
     ours.setblocking(False)
     dockers.close()
@@ -112,7 +111,7 @@ def cancelled() -> None:
 
 def ended_from_outside() -> None:
     """Hear nothing from an installer that somebody killed."""
-    watcher = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    watcher = launch.Launch.__new__(launch.Launch)
     watcher.pid = 0
     installer = subprocess.Popen(["sleep", "1000"])
     installer.kill()

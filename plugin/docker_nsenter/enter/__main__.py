@@ -4,12 +4,14 @@ import posix
 import sys
 
 from . import jsonlite, stdio
-from .child import Channels, exit_status, start
+from .channel import Channels
 from .entry import Entry
 from .errors import Refusal, printable, say
 from .hardening import exeseal, readonly_host
 from .linux import syscalls
+from .processes import start
 from .session import client
+from .session.status import exit_status
 from .steps import PREPARE
 from .validate import accept
 
@@ -110,12 +112,12 @@ def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
     channels = Channels()
     installer, inside = start(entry, channels)
-    from .session.supervisor import Supervisor  # in the host's process, while its child works
+    from .launch import Launch  # in the host's process, while its child works
 
-    supervisor = Supervisor(entry, docker, channels, installer, inside=inside)
+    launch = Launch(entry, docker, channels, installer, inside=inside)
     if plan["why"]:
-        supervisor.observer = Observer(entry.filter_count, plan["why"])
-    return supervisor.run()
+        launch.observer = Observer(entry.filter_count, plan["why"])
+    return launch.run()
 
 
 def end(sentence: str) -> "NoReturn":

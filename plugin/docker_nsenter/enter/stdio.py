@@ -12,6 +12,7 @@ from _stat import S_ISCHR, S_ISFIFO
 from .errors import Refusal
 from .linux import labelled_pipes, syscalls
 from .linux.mounts import private_null
+from .session.terminal import window_size
 
 PTMX_DEVICE = 0x502  # character device 5:2
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
@@ -113,14 +114,6 @@ def _outward(io: Stdio, fd: int) -> int:
     return writer
 
 
-def window_size() -> bytes:
-    """Read the caller's window size as struct winsize; empty when no standard descriptor is a terminal."""
-    for fd in (0, 1, 2):
-        if posix.isatty(fd):
-            return fcntl.ioctl(fd, syscalls.TIOCGWINSZ, bytes(8))
-    return b""
-
-
 def open_pty(root: int) -> tuple[int, int]:
     """Open a pty on the devpts below `root` and return (master, slave), trusting no name.
 
@@ -173,8 +166,3 @@ def take_over(io: Stdio) -> None:
 def control_terminal() -> None:
     """Make standard input's or output's terminal the controlling one of this new session."""
     fcntl.ioctl(0 if posix.isatty(0) else 1, syscalls.TIOCSCTTY, 0)
-
-
-def set_window_size(master: int, size: bytes) -> None:
-    """Set the size of the command's terminal; its foreground group gets SIGWINCH."""
-    fcntl.ioctl(master, syscalls.TIOCSWINSZ, size)

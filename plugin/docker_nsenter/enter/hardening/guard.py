@@ -25,7 +25,7 @@ NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
-HELPER = b"docker_nsenter.enter.session.relay"  # of another docker nsenter: nobody needs to be told of it
+HELPER = b"docker_nsenter.enter.helper"  # of another docker nsenter: nobody needs to be told of it
 NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
 

@@ -1,4 +1,4 @@
-"""In a helper container: be the caller's terminal, pipes and signals for stage 2, over the engine's one stream.
+"""In a helper container: be the caller's terminal, pipes and signals for stage 2, over one stream and without power.
 
 Stage 2 runs as on the local route, in a child of this process, whose standard descriptors are a pty or pipes of ours.
 The stream's end means that the client is gone: stage 2 learns it as it learns of docker's end, ends the command, and
@@ -7,46 +7,22 @@ with it the helper.
 
 import fcntl
 import posix
-import sys
 import termios
-from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
+from _signal import SIG_IGN, SIGCHLD, SIGPIPE, SIGUSR1, set_wakeup_fd, signal
 from select import POLLIN, POLLOUT, poll
 
-from .. import jsonlite, stdio
-from ..__main__ import serve
-from ..child import exit_status
 from ..hardening import powerless
-from ..linux import syscalls
-from ..linux.procfs import read
 from .frames import Frames, frame
 from .pumps import CHUNK, F_SETPIPE_SZ, GONE, PAGE, grow, receive, unread
+from .status import exit_status
+from .terminal import set_window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 MOST_WAITING = 4 * CHUNK  # bytes of output that wait for the client before stage 2 has to
-
-
-def main() -> "NoReturn":
-    """Serve one client over standard input and output; never return."""
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
-    frames = Frames()
-    described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
-    Relay(described, frames).run(plan)
-
-
-def _wait_for(letter: bytes, frames: Frames) -> bytes:
-    """Wait for one frame of the greeting; a client that goes before has asked for nothing."""
-    while (found := frames.take()) is None:
-        data = posix.read(0, CHUNK)
-        if not data:
-            posix._exit(125)
-        frames.add(data)
-    if found[0] != letter:
-        raise ValueError(f"not the frame {letter!r}")
-    return found[1]
 
 
 class Relay:
@@ -62,9 +38,6 @@ class Relay:
         self.careful = True  # until the first page of input has been taken
         self.ended = self.gone = self.leaving = False
         self.pid = 0
-        self.engine = (
-            f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
-        )
         self.master = -1
         self.inner = [-1, -1, -1]
         self.outputs: dict[int, bytes] = {}  # our descriptor: the letter of its frames
@@ -91,7 +64,7 @@ class Relay:
         mode[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(slave, termios.TCSANOW, mode)
         if size:
-            stdio.set_window_size(self.master, size)
+            set_window_size(self.master, size)
         posix.set_blocking(self.master, False)
         self.outputs[self.master] = b"1"
         return slave
@@ -106,8 +79,8 @@ class Relay:
         posix.set_blocking(writer, False)
         return int(writer)
 
-    def run(self, plan: bytes) -> "NoReturn":
-        """Start stage 2, carry everything, and end with its status."""
+    def run(self, become: "Callable[[int], NoReturn]") -> "NoReturn":
+        """Start stage 2, carry everything, and end with its status; `become` is given what hangs up with the client."""
         alive, lifeline = posix.pipe2(posix.O_CLOEXEC)
         wakeup, writer = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -116,7 +89,7 @@ class Relay:
         self.pid = posix.fork()
         if not self.pid:
             posix.close(lifeline)
-            self._become_stage2(plan, alive)
+            become(alive)
         if self.input != self.master:
             self.reader = fcntl.fcntl(self.inner[0], fcntl.F_DUPFD_CLOEXEC, 3)
         for fd in {*self.inner, alive}:
@@ -133,26 +106,6 @@ class Relay:
                 posix.close(lifeline)
                 lifeline = -1
         self._finish(exit_status(status))
-
-    def _become_stage2(self, plan: bytes, alive: int) -> "NoReturn":
-        """Be stage 2 with the descriptors made for it, at home in the mount namespace of the engine's machine."""
-        set_wakeup_fd(-1)
-        for number in (SIGCHLD, SIGUSR1):
-            signal(number, SIG_DFL)
-        posix.setsid()
-        if self.master >= 0:
-            fcntl.ioctl(next(fd for fd in self.inner if posix.isatty(fd)), termios.TIOCSCTTY, 0)
-        for number, fd in enumerate(self.inner):
-            posix.dup2(fd, number, True)
-        memory = posix.memfd_create("plan", 1)
-        while plan:
-            plan = plan[posix.write(memory, plan) :]
-        posix.lseek(memory, 0, 0)
-        home = posix.open(f"{self.engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
-        syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
-        for fd in {*self.outputs, self.input} - {-1}:
-            posix.close(fd)
-        serve(memory, 0, f"fd:{alive}", home, f"{self.engine}/root")
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
@@ -208,7 +161,7 @@ class Relay:
                 self.ended = True
                 self._feed()
             elif letter == b"W" and self.master >= 0:
-                stdio.set_window_size(self.master, payload[:8].ljust(8, b"\0"))
+                set_window_size(self.master, payload[:8].ljust(8, b"\0"))
             elif letter == b"S" and self.pid:
                 posix.kill(self.pid, payload[0] if payload and 0 < payload[0] < 65 else 0)
             elif letter == b"G":
@@ -294,7 +247,3 @@ class Relay:
         posix.set_blocking(1, True)
         self._flush()
         posix._exit(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

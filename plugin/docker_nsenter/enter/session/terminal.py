@@ -113,3 +113,16 @@ def _above() -> int:
             raise
         return 0
     return pid
+
+
+def window_size() -> bytes:
+    """Read the caller's window size as struct winsize; empty when no standard descriptor is a terminal."""
+    for fd in (0, 1, 2):
+        if posix.isatty(fd):
+            return ioctl(fd, syscalls.TIOCGWINSZ, bytes(8))
+    return b""
+
+
+def set_window_size(master: int, size: bytes) -> None:
+    """Set the size of the command's terminal; its foreground group gets SIGWINCH."""
+    ioctl(master, syscalls.TIOCSWINSZ, size)

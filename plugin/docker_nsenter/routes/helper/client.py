@@ -18,7 +18,7 @@ from ...enter.session import pumps
 from ...enter.session.frames import Frames, frame
 from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
-from ...enter.session.terminal import Terminal
+from ...enter.session.terminal import Terminal, window_size
 from ...errors import Problem
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ class Client:
         return {
             "terminals": [tty and os.isatty(fd) for fd in (0, 1, 2)],
             "joined": os.fstat(1)[:3] == os.fstat(2)[:3],
-            "size": stdio.window_size().hex() if self.plan["tty"] else "",
+            "size": window_size().hex() if self.plan["tty"] else "",
         }
 
     def _prepare_input(self) -> None:
@@ -288,7 +288,7 @@ class Client:
                     self._leave()
 
     def _resize(self) -> None:
-        size = stdio.window_size()
+        size = window_size()
         if self.plan["tty"] and size:
             self._say(b"W", size)
 

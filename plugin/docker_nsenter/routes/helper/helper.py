@@ -35,7 +35,7 @@ NEEDED = (
     *capabilities.HARMLESS,  # one of them may be the command's guard
 )
 LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
-START = "from docker_nsenter.enter.session.relay import main; main()"
+START = "from docker_nsenter.enter.helper import main; main()"
 BOUND = f"import sys; sys.path.insert(0, '/docker-nsenter'); {START}"
 SENT = f"""import posix, sys
 head, memory = b"", posix.memfd_create("code", 1)

@@ -1,0 +1,67 @@
+"""Start in a helper container: greet the client, fork stage 2, and be its relay (session/relay.py)."""
+
+import fcntl
+import posix
+import sys
+import termios
+from _signal import SIG_DFL, SIGCHLD, SIGUSR1, set_wakeup_fd, signal
+
+from . import jsonlite
+from .__main__ import serve
+from .linux import syscalls
+from .linux.procfs import read
+from .session.frames import Frames, frame
+from .session.pumps import CHUNK
+from .session.relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> "NoReturn":
+    """Serve one client over standard input and output; never return."""
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
+    frames = Frames()
+    described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
+    engine = f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
+    relay = Relay(described, frames)
+    relay.run(lambda alive: _become_stage2(relay, plan, alive, engine))
+
+
+def _wait_for(letter: bytes, frames: Frames) -> bytes:
+    """Wait for one frame of the greeting; a client that goes before has asked for nothing."""
+    while (found := frames.take()) is None:
+        data = posix.read(0, CHUNK)
+        if not data:
+            posix._exit(125)
+        frames.add(data)
+    if found[0] != letter:
+        raise ValueError(f"not the frame {letter!r}")
+    return found[1]
+
+
+def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoReturn":
+    """Be stage 2 with the descriptors made for it, at home in the mount namespace of the engine's machine."""
+    set_wakeup_fd(-1)
+    for number in (SIGCHLD, SIGUSR1):
+        signal(number, SIG_DFL)
+    posix.setsid()
+    if relay.master >= 0:
+        fcntl.ioctl(next(fd for fd in relay.inner if posix.isatty(fd)), termios.TIOCSCTTY, 0)
+    for number, fd in enumerate(relay.inner):
+        posix.dup2(fd, number, True)
+    memory = posix.memfd_create("plan", 1)
+    while plan:
+        plan = plan[posix.write(memory, plan) :]
+    posix.lseek(memory, 0, 0)
+    home = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+    syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
+    for fd in {*relay.outputs, relay.input} - {-1}:
+        posix.close(fd)
+    serve(memory, 0, f"fd:{alive}", home, f"{engine}/root")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
