@@ -3,7 +3,19 @@
 The rules of this folder, each held by tests/test_rules.py or ruff.toml:
 - Standard library only, imports at the top of a module only: after setns an import would run the container's files.
 - Nothing above this folder is imported: what decides must not be needed by what acts.
-- One system call is one line in kernel.py; nobody else touches ctypes.
+- One system call is one line in linux/syscalls.py; nobody else touches ctypes.
 - Open first, join later; every descriptor is close-on-exec; process ids come from our own fork or from the Plan.
 - Fail closed: an expected errno is named, any other ends the entry before the command starts.
+
+Who holds what power when, and which files are in memory then; tests/kernel/test_power.py derives it from a real entry:
+
+| process, phase | holds | files |
+|---|---|---|
+| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, errors.py, jsonlite.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py, session/terminal.py |
+| supervisor, before | all of root's | as above, launch.py, verify.py, hardening/powerless.py, hardening/secure_path.py, session/pumps.py, session/supervisor.py |
+| command's process | what the Plan says | as above |
+| supervisor, after | KILL | as above |
+
+The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
+also have toolbox/tools.py, with --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
 """
