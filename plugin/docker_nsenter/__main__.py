@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # Words after which nothing is entered, or only after a question to typer
-NO_ENTRY = {"--help", "-h", "--dry-run", "--list", "--route=helper"}
+NO_ENTRY = {"--help", "-h", "--version", "--dry-run", "--list", "--inspect", "--route=helper"}
 # Set by a planner that found that a helper has to enter: its words are executed once more, for stage 1 alone
 HANDED_OVER = b"DOCKER_NSENTER_HANDED_OVER"
 # docker's own options that may stand before `nsenter`, and how many words each takes; endpoints.py reads them

@@ -45,7 +45,6 @@ def test_help_is_the_same_in_every_spelling_and_needs_no_engine(docker: Call, en
         docker(*words, env=nowhere)
         for words in (
             ("nsenter", "--help"),
-            ("nsenter", "-h"),
             ("help", "nsenter"),
             ("nsenter", "--cap-add", "X", "--help"),
             ("nsenter", "--help", "web"),
@@ -55,6 +54,14 @@ def test_help_is_the_same_in_every_spelling_and_needs_no_engine(docker: Call, en
     assert texts[0].stdout.startswith("Usage:  docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]\n")
     assert {done.stderr for done in texts} == {""}
     assert max(len(line) for line in texts[0].stdout.splitlines()) <= 88
+
+
+def test_one_screen_of_help_and_the_version_need_no_engine(docker: Call, engine: Engine) -> None:
+    nowhere = {**engine, "DOCKER_HOST": "unix:///nowhere.sock"}
+    screen = docker("nsenter", "-h", env=nowhere).stdout
+    assert screen.startswith("Usage:  docker nsenter") and len(screen.splitlines()) < 24
+    for words in (("nsenter", "--version"), ("--version", "nsenter", "web"), ("nsenter", "-i", "--version", "web")):
+        assert docker(*words, env=nowhere).stdout == "docker nsenter 0.1.0\n"
 
 
 def test_the_commands_own_help_is_the_commands(run: Run, nsenter: Call) -> None:

@@ -7,7 +7,8 @@ import sys
 
 import pexpect
 import pytest
-from docker_nsenter.cli import generate, grammar, help, manual, options
+from docker_nsenter.cli import folding, generate, grammar, help, manual, options
+from docker_nsenter.cli.folding import ALIASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,15 +27,44 @@ def test_the_man_page_is_what_the_app_generates_and_names_every_option() -> None
     page = generate.PAGE.read_text()
     assert page == generate.man()
     for word in OPTIONS:
-        assert word.replace("-", "\\-") in page
+        assert spelled(word).replace("-", "\\-") in page
+    for word in ("ENVIRONMENT", "FILES", "--tools alpine".replace("-", "\\-"), f'"{options.DATE}"'):
+        assert word in page
+
+
+def spelled(word: str) -> str:
+    """Write an option as the help does: a pair is one word, and what docker run calls it is said once."""
+    if word.endswith(("network", "network-only", "cgroupns", "cgroupns-only")):
+        return ALIASES[0] if "network" in word else ALIASES[1]
+    folded = word.replace("--no-", "--[no-]")
+    return (
+        folded
+        if word in ("--no-tty", "--no-join-cgroup")
+        else word.replace("--tty", "--[no-]tty").replace("--join-cgroup", "--[no-]join-cgroup")
+    )
+
+
+def test_one_screen_of_help_is_one_screen() -> None:
+    lines = help.screen().splitlines()
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    assert len(manual.USUAL) == 10 and len(manual.EXAMPLES) == 5
+    assert [word for word, _ in manual.USUAL if word not in OPTIONS] == []
+
+
+def test_no_option_is_described_by_what_it_is_not() -> None:
+    for _, rows in manual.PANELS:
+        for words, _, text in rows:
+            for _, sense in folding.folded(words, text):
+                assert " / " not in sense and "(none)" not in sense
 
 
 def test_the_help_names_every_option() -> None:
     text = help.text()
     for word in OPTIONS:
         if not word.startswith("--no-") and not word.endswith("-only"):
-            assert word in text, word
-    for word in ("--no-NAME", "--NAME-only", "--no-join-cgroup", "--no-tty", "--help"):
+            assert spelled(word) in text, word
+    for word in ("--no-NAME", "--NAME-only", "--[no-]join-cgroup", "--[no-]tty", "--help", "--version"):
         assert word in text
 
 
@@ -54,10 +84,14 @@ def test_colour_changes_no_letter() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from([*OPTIONS, "--help", "-h", "web", "--env=a", "-it", "--", "-x", "x"]), max_size=5))
+@given(
+    st.lists(
+        st.sampled_from([*OPTIONS, "--help", "-h", "--version", "web", "--env=a", "-it", "--", "-x", "x"]), max_size=5
+    )
+)
 def test_help_is_shown_at_once_only_where_typer_would_show_it(line: list[str]) -> None:
     if help.wanted(line):
-        first = next(at for at, word in enumerate(line) if word in ("--help", "-h"))
+        first = next(at for at, word in enumerate(line) if word in help.ASKING)
         with pytest.raises(options.HelpWanted):
             options.read(line[: first + 1])
 

@@ -23,10 +23,7 @@ WITH_ENTRIES = {"SECURITY.md"}
 # What is written with a capital in the middle of a heading, too
 NAMES = {"AppArmor", "Docker", "Linux", "Podman", "Python", "SELinux", "Desktop", "macOS", "Windows"}
 # (place, words): why these words may stay
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("docker-nsenter.1", "Namespaces (default: all of the container's)"): "a panel's title, given by the help",
-    ("docker-nsenter.1", "A terminal of the container's (default: if this is one) / none"): "given by the help",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
 def words_of_a_page(text: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import options
+from .folding import ALIASES, ALIASES_ARE, folded
 
 HEAD = '"""Generated from cli/options.py by scripts/generate-grammar; a test holds it current."""\n\n'
 PACKAGE = Path(__file__).parent
@@ -21,7 +22,7 @@ def grammar() -> str:
     values: dict[str, tuple[str, bool]] = {}
     defaults: dict[str, Any] = {}
     for parameter in _options():
-        if parameter.name == "help":
+        if parameter.name in ("help", "version"):
             continue
         if parameter.nargs != 1 or parameter.envvar or parameter.callback or getattr(parameter, "count", False):
             raise ValueError(f"the table can't express {parameter.name}")
@@ -56,7 +57,10 @@ def manual() -> str:
         "# fmt: off\n",
         f"USAGE = {_quoted(options.USAGE)}\n",
         _list("SUMMARY", "str", options.SUMMARY),
+        f"VERSION = {_quoted(version())}\n",
+        _list("USUAL", "tuple[str, str]", options.USUAL),
         _list("EXAMPLES", "tuple[str, str]", options.EXAMPLES),
+        f"MORE = {_quoted(options.MORE)}\n",
         _list("STATUSES", "tuple[str, str]", options.STATUSES),
         "# (panel, its options: spellings with the letters first, placeholder of the value, text)\n",
         f"PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [\n{shown}]\n",
@@ -66,12 +70,11 @@ def manual() -> str:
 
 def man() -> str:
     """Write the man page docker-nsenter(1): the help's texts, and what a page has room for (man(7))."""
-    version = json.loads((TOP / "docker-cli-plugin-metadata").read_text())["Version"]
     lines = [
         '.\\" Generated from cli/options.py by scripts/generate-grammar; a test holds it current.',
-        f'.TH DOCKER-NSENTER 1 "" "docker nsenter {version}" "Docker"',
+        f'.TH DOCKER-NSENTER 1 "{options.DATE}" "docker nsenter {version()}" "Docker"',
         ".SH NAME",
-        "docker-nsenter \\- enter a running container's namespaces, with exactly its own restrictions",
+        "docker-nsenter \\- debug a running container with your own tools, under its own restrictions",
         ".SH SYNOPSIS",
         f".B {_roff(options.USAGE)}",
         ".SH DESCRIPTION",
@@ -82,11 +85,14 @@ def man() -> str:
         lines.append(f'.SS "{_roff(panel)}"')
         for parameter in _options():
             if parameter.rich_help_panel == panel:
-                words = ", ".join(rf"\fB{_roff(word)}\fR" for word in _words(parameter))
                 value = rf" \fI{_roff(parameter.metavar)}\fR" if parameter.metavar else ""
-                lines += [".TP", words + value, _roff(parameter.help)]
+                for spelled, text in folded(_words(parameter), parameter.help):
+                    words = ", ".join(rf"\fB{_roff(word)}\fR" for word in spelled)
+                    lines += [".TP", words + value, _roff(text) + "."]
+        if panel == options.SPACES:
+            lines += [".TP", ", ".join(rf"\fB{_roff(word)}\fR" for word in ALIASES), _roff(ALIASES_ARE) + "."]
     lines.append(".SH EXAMPLES")
-    for line, sense in options.EXAMPLES:
+    for line, sense in (*options.EXAMPLES, *options.TOOLS):
         lines += [".TP", rf"\fB{_roff(line)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
     for title, rows in (
         ("EXIT STATUS", options.STATUSES),
@@ -98,6 +104,11 @@ def man() -> str:
             lines += [".TP", rf"\fB{_roff(name)}\fR", _roff(sense[:1].upper() + sense[1:]) + "."]
     lines += [".SH SEE ALSO", ", ".join(rf"\fB{name}\fR({section})" for name, section in options.SEE_ALSO)]
     return "\n".join(lines) + "\n"
+
+
+def version() -> str:
+    """Read the one place that says the version."""
+    return str(json.loads((TOP / "docker-cli-plugin-metadata").read_text())["Version"])
 
 
 def _roff(text: str) -> str:

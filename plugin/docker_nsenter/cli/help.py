@@ -3,23 +3,35 @@
 import os
 import sys
 
+from .folding import ALIASES, ALIASES_ARE, folded
 from .grammar import FLAGS, VALUES
-from .manual import EXAMPLES, PANELS, STATUSES, SUMMARY, USAGE
+from .manual import EXAMPLES, MORE, PANELS, STATUSES, SUMMARY, USAGE, USUAL, VERSION
 
 NARROWEST, WIDEST = 60, 96  # columns that still read well
 COLUMN = 32  # where the texts begin
 NAMESPACES = PANELS[0][0]
 # What three rows for each namespace would say at length
-PATTERNS = (("--no-NAME", "All but that one (--no-net, ...)"), ("--NAME-only", "That one alone (--net-only, ...)"))
+PATTERNS = (
+    ("--no-NAME", "Join all but that one (--no-net, ...)"),
+    ("--NAME-only", "Join only that one (--net-only, ...)"),
+    (", ".join(ALIASES), ALIASES_ARE),
+)
+ASKING = ("--help", "-h", "--version")
 BOLD, DIM, CYAN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[33m", "\x1b[0m"
 
 
-def show() -> int:
-    """Print the help as standard output can show it."""
+def show_version() -> int:
+    """Print the plugin's version."""
+    sys.stdout.write(f"docker nsenter {VERSION}\n")
+    return 0
+
+
+def show(*, brief: bool) -> int:
+    """Print the help as standard output can show it: all of it, or one screen."""
     tty = sys.stdout.isatty()
     width = columns() if tty else 80
     able = tty and os.environ.get("TERM", "dumb") != "dumb"
-    shown = text(width, boxes=able)
+    shown = screen(width) if brief else text(width, boxes=able)
     sys.stdout.write(paint(shown) if able and not os.environ.get("NO_COLOR") else shown)
     return 0
 
@@ -29,7 +41,7 @@ def wanted(words: list[str]) -> bool:
     at = 0
     while at < len(words):
         word = words[at]
-        if word in ("--help", "-h"):
+        if word in ASKING:
             return True
         name, equals, _ = word.partition("=")
         if word in VALUES and at + 1 < len(words) and not words[at + 1].startswith("-"):
@@ -51,13 +63,18 @@ def columns() -> int:
 
 
 def text(width: int = 80, *, boxes: bool = False) -> str:
-    """Write the whole help in so many columns."""
+    """Write all of the help in so many columns."""
     lines = [f"Usage:  {USAGE}", ""]
     for paragraph in SUMMARY:
         lines += [*wrap(paragraph, width), ""]
     inner = width - 4 if boxes else width - 2
     for title, options in PANELS:
-        shown = [row for row in options if title != NAMESPACES or not _by_pattern(row[0][0])]
+        shown = [
+            (spelled, value, what)
+            for words, value, both in options
+            if title != NAMESPACES or not _by_pattern(words[0])
+            for spelled, what in folded(words, both)
+        ]
         shown += [((word,), "", what) for word, what in PATTERNS] if title == NAMESPACES else []
         lines += panel(title, [line for row in shown for line in option(*row, inner)], width, boxes=boxes)
     examples = [row for line, what in EXAMPLES for row in _example(line, what, inner)]
@@ -65,6 +82,18 @@ def text(width: int = 80, *, boxes: bool = False) -> str:
     statuses = [row for status, what in STATUSES for row in beside(status, what, inner, 10)]
     lines += panel("Exit status", statuses, width, boxes=boxes)
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
+
+
+def screen(width: int = 80) -> str:
+    """Write what people use most on one screen of 24 lines, with room for the prompt."""
+    rows = {word: (words, value) for _, options in PANELS for words, value, _ in options for word in words}
+    lines = [f"Usage:  {USAGE}", "", *wrap(SUMMARY[0], width), "", "Options:"]
+    for word, what in USUAL:
+        words, value = rows[word]
+        short = f"{words[0]}, " if len(words[0]) == 2 else "    "
+        lines += [f"  {row}" for row in beside(f"{short}{word} {value}".rstrip(), what, width - 2, COLUMN - 2)]
+    lines += ["", "Examples:", *(f"  {row}" for each in EXAMPLES for row in _example(*each, width - 2))]
+    return "\n".join([*lines, MORE]) + "\n"
 
 
 def _by_pattern(word: str) -> bool:
@@ -125,14 +154,20 @@ def _painted(line: str) -> str:
         return f"{DIM}╭─{RESET} {BOLD}{title}{RESET} {DIM}{line[len(title) + 4 :]}{RESET}"
     if line.startswith("╰"):
         return f"{DIM}{line}{RESET}"
+    if line.startswith("  ") and not line.startswith("   " + " " * COLUMN):
+        return f"  {_left(line[2:])}"
     if not line.startswith("│"):
-        return f"{BOLD}{line}{RESET}" if line.startswith("Usage:") else line
-    inside = line[2:-2]
+        return f"{BOLD}{line}{RESET}" if line.startswith("Usage:") or line.endswith(":") else line
+    return f"{DIM}│{RESET} {_left(line[2:-2])} {DIM}│{RESET}"
+
+
+def _left(inside: str) -> str:
+    """Colour the left column of a row."""
     end = inside.find("  ", len(inside) - len(inside.lstrip()))  # the left column ends at two blanks
     head = inside[: end if end >= 0 else len(inside)]
     left = inside.startswith(("-", "    -", "docker")) or inside[:1].isdigit()
     words = [_coloured(word) for word in head.split(" ")] if left else [head]
-    return f"{DIM}│{RESET} {' '.join(words)}{inside[len(head) :]} {DIM}│{RESET}"
+    return " ".join(words) + inside[len(head) :]
 
 
 def _coloured(word: str) -> str:

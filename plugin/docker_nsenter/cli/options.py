@@ -18,18 +18,41 @@ from .request import NAMESPACES, Request
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY = (
-    "Enter a running container's namespaces, with exactly its own restrictions.",
+    "Debug a running container with your own tools, under its own restrictions.",
     "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), "
     "or pid:N (a process on this machine, without an engine). "
     "COMMAND defaults to a shell of the container. Options stop at CONTAINER.",
 )
-EXAMPLES = (
-    ("docker nsenter web", "a shell, as restricted as the container's own processes"),
-    ("docker nsenter --net-only web ss -tlnp", "this machine's tools in the container's network"),
-    ("docker nsenter --cap-add SYS_PTRACE web strace -p 1", "one capability more, knowingly"),
-    ("docker nsenter --dry-run web", "what would happen; enters nothing"),
+# -h: what people use, in so few words that all of it is one screen
+USUAL = (
+    ("--tools", "Use this machine's programs, or an image's"),
+    ("--net-only", "Join only the network"),
+    ("--user", "Run as this user (NAME, UID or UID:GID)"),
+    ("--workdir", "Start in this directory"),
+    ("--env", "Set a variable, NAME=VALUE"),
+    ("--cap-add", "Add a capability, such as SYS_PTRACE"),
+    ("--why", "Run the command, and say what refused it"),
+    ("--dry-run", "Show what would happen, and run nothing"),
+    ("--list", "List the running containers"),
+    ("--inspect", "Show everything about one container"),
 )
+EXAMPLES = (
+    ("docker nsenter web", "a shell, or sudo docker nsenter web"),
+    ("docker nsenter --tools host web", "the same, with this machine's programs"),
+    ("docker nsenter --net-only web ss -tln", "what listens in there"),
+    ("docker nsenter --why web touch /sys/x", "why permission is denied"),
+    ("docker nsenter --inspect web", "namespaces, capabilities, limits"),
+)
+MORE = "All options: docker nsenter --help, or man docker-nsenter"
 # The man page's own parts: what a screen of help has no room for
+TOOLS = (
+    ("docker nsenter --tools host web htop", "this machine's programs, in a container that may have none"),
+    ("docker nsenter --tools alpine web apk info", "the programs of an image, pulled when it is not there"),
+    ("docker nsenter --tools ./root web gdb -p 1", "the programs of a directory that holds a root"),
+    ("docker nsenter --tools /bin/busybox web vi /etc/hosts", "one static program and its applets"),
+    ("docker nsenter --cap-add SYS_PTRACE --tools host web strace -p 1", "one capability more than the container has"),
+)
+DATE = "2026-11-25"
 VARIABLES = (
     (
         "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY, DOCKER_API_VERSION",
@@ -63,7 +86,7 @@ STATUSES = (
     ("127", "the command is not found"),
 )
 SPACES, RULES, PROCESS, LOOK, ROUTE = (
-    "Namespaces (default: all of the container's)",
+    "Namespaces (default: all)",
     "Restrictions",
     "Process",
     "Look, don't enter",
@@ -96,7 +119,7 @@ def enter(
         option(
             "--privileged/--drop-caps",
             panel=RULES,
-            text="Keep the capabilities the caller has / the container's only (default)",
+            text="Keep every capability that you have / Keep only the container's capabilities (the default)",
         ),
     ] = None,
     cap_add: Annotated[
@@ -117,14 +140,16 @@ def enter(
         option(
             "--profile",
             panel=RULES,
-            text="Begin with a set of options, as kubectl debug names them; options beside it win",
+            text="Start from a set of options, named as in kubectl debug; other options win over it",
             metavar="general|baseline|restricted|netadmin|sysadmin",
         ),
     ] = None,
     join_cgroup: Annotated[
         bool,
         option(
-            "--join-cgroup/--no-join-cgroup", panel=RULES, text="Be under the container's cgroup limits (default) / not"
+            "--join-cgroup/--no-join-cgroup",
+            panel=RULES,
+            text="Apply the container's cgroup limits (default: yes) / Keep your own cgroup limits",
         ),
     ] = True,
     user: Annotated[
@@ -144,20 +169,20 @@ def enter(
         option(
             "--env-from",
             panel=PROCESS,
-            text="Begin with the container's config (default), the live environment of its process (pid), or none",
+            text="Take the variables from the container's settings (config, the default), from its process (pid), or none",
             metavar="config|pid|none",
         ),
     ] = "config",
     shell: Annotated[
-        str | None, option("--shell", panel=PROCESS, text="The shell to start when there is no COMMAND", metavar="NAME")
+        str | None, option("--shell", panel=PROCESS, text="Shell to run when there is no COMMAND", metavar="NAME")
     ] = None,
     tools: Annotated[
         str | None,
         option(
             "--tools",
             panel=PROCESS,
-            text="Bring a shell and programs, seen by this session alone: this machine's (host), an image's, or those "
-            "of a directory (./DIR) or one static program (/bin/busybox)",
+            text="Bring a shell and programs that only this session sees: this machine's (host), an image's, a "
+            "directory's (./DIR), or one static program (/bin/busybox)",
             metavar="host|IMAGE|PATH",
         ),
     ] = None,
@@ -167,33 +192,41 @@ def enter(
             "--tty/--no-tty",
             "-t/-T",
             panel=PROCESS,
-            text="A terminal of the container's (default: if this is one) / none",
+            text="Allocate a terminal; -T allocates none (default: if you are at one) / Allocate no terminal",
         ),
     ] = None,
     interactive: Annotated[
-        bool, option("--interactive", "-i", panel=PROCESS, text="Pass the keyboard on without a terminal too")
+        bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open without a terminal, too")
     ] = False,
-    detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Start the command and come back")] = False,
-    dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, enter nothing")] = False,
+    detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
+    dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, and run nothing")] = False,
     why: Annotated[
         bool, option("--why", panel=LOOK, text="Run COMMAND, and say which restriction refused it and what lifts it")
     ] = False,
     listing: Annotated[
-        bool, option("--list", panel=LOOK, text="Show the running containers and their namespaces, or all of CONTAINER")
+        bool, option("--list", panel=LOOK, text="List the running containers and what restricts them")
     ] = False,
-    format: Annotated[str, option("--format", panel=LOOK, text="How to show it", metavar="table|json")] = "table",
+    inspect: Annotated[bool, option("--inspect", panel=LOOK, text="Show everything about CONTAINER")] = False,
+    verbose: Annotated[
+        bool, option("--verbose", panel=LOOK, text="With --dry-run: show the rows that are the same, too")
+    ] = False,
+    format: Annotated[
+        str, option("--format", panel=LOOK, text="Print a table or JSON (default: table)", metavar="table|json")
+    ] = "table",
     route: Annotated[
         str,
         option(
             "--route",
             panel=ROUTE,
-            text="From this machine, or by a helper container on the engine (default: what works)",
+            text="Start the command from this machine, or from a helper container on the engine (default: what works)",
             metavar="auto|local|helper",
         ),
     ] = "auto",
     helper_image: Annotated[
         str | None,
-        option("--helper-image", panel=ROUTE, text="An image with Python for a helper elsewhere", metavar="IMAGE"),
+        option(
+            "--helper-image", panel=ROUTE, text="Image with Python for a helper on another machine", metavar="IMAGE"
+        ),
     ] = None,
     **namespaces: bool,
 ) -> dict[str, Any]:
@@ -202,7 +235,7 @@ def enter(
 
 
 class HelpWanted(Exception):
-    """Leave typer: the line asks for help, whatever else it says."""
+    """Leave typer: the line asks for help or for the version, whatever else it says."""
 
 
 def _want_help(value: bool) -> None:
@@ -215,17 +248,19 @@ def _signature() -> inspect.Signature:
     own = [
         each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD
     ]
-    asked = option("--help", "-h", panel=LOOK, text="This text", is_eager=True, callback=_want_help)
-    wanted = Annotated[bool, asked]
-    own.append(inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
-    added = [_flag("all", ["--all", "-a"], "All of them (the default)")]
+    for name, words, text in (
+        ("help", ("--help", "-h"), "Show this help; -h shows one screen of it"),
+        ("version", ("--version",), "Show the version"),
+    ):
+        asked = option(*words, panel=LOOK, text=text, is_eager=True, callback=_want_help)
+        wanted = Annotated[bool, asked]
+        own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
+    added = [_flag("all", ["--all", "-a"], "Join all of them (the default)")]
     for word, aliases, _ in NAMESPACES:
         spelled, sense = [word, *aliases], SENSES[word]
         added.append(_flag(word, [f"--{each}" for each in spelled], sense[:1].upper() + sense[1:]))
-        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], f"All but {sense}"))
-        added.append(
-            _flag(f"{word}_only", [f"--{each}-only" for each in spelled], f"{sense[:1].upper()}{sense[1:]}, alone")
-        )
+        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], f"Join all but {sense}"))
+        added.append(_flag(f"{word}_only", [f"--{each}-only" for each in spelled], f"Join only {sense}"))
     return inspect.Signature([*own, *added])
 
 
@@ -256,6 +291,7 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     except ClickException as problem:
         raise usage(problem.format_message()) from None
     values.pop("help")
+    values.pop("version")
     values = {name: list(value) if isinstance(value, tuple | list) else value for name, value in values.items()}
     container, command = values.pop("container"), values.pop("command") or []
     if container is None and not values["listing"]:

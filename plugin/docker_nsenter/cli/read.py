@@ -26,8 +26,9 @@ def read_request(words: list[str]) -> Request | None:
         return None
 
 
-def show_help() -> int:
-    """Print the help, which needs no engine and no typer."""
+def show_help(words: list[str]) -> int:
+    """Print the help or the version that a line asks for, which needs no engine and no typer."""
     from . import help
 
-    return help.show()
+    asked = next((word for word in words if word in help.ASKING), "--help")
+    return help.show_version() if asked == "--version" else help.show(brief=asked == "-h")

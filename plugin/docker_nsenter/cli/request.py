@@ -54,9 +54,11 @@ class Request:
         self.interactive: bool = values["interactive"]
         self.detach: bool = values["detach"]
         self.dry_run: bool = values["dry_run"]
-        self.listing: bool = values["listing"]
+        self.verbose: bool = values["verbose"]
+        self.listing: bool = values["listing"] or values["inspect"]
         if self.listing and (command or self.dry_run):
-            raise Problem("--list shows containers and runs nothing", "--dry-run shows what a command would get")
+            word = "--inspect" if values["inspect"] else "--list"
+            raise Problem(f"{word} shows containers and runs nothing", "--dry-run shows what a command would get")
         self.format: str = _one_of("--format", values["format"], ("table", "json"))
         self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
         self.helper_image: str | None = values["helper_image"]

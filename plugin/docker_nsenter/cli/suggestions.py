@@ -34,8 +34,7 @@ STRANGERS: "dict[str, tuple[bool, str, str]]" = {
     "--setuid": (True, "the user is -u, as in docker exec", "-u {1}"),
     "-G": (True, "the group stands behind the user, as in docker exec", "-u 0:{1}"),
     "--setgid": (True, "the group stands behind the user, as in docker exec", "-u 0:{1}"),
-    "-V": (False, "docker knows the plugin's version", "docker info"),
-    "--version": (False, "docker knows the plugin's version", "docker info"),
+    "-V": (False, "the version has a word and no letter", "docker nsenter --version"),
 }
 
 
@@ -156,7 +155,9 @@ def _habit(words: list[str], at: int, following: str) -> None:
         raise Problem(f"{name} takes no value", _line([*before, right, *words[at + 1 :]]))
     if name in STRANGERS or name == "-p":
         _stranger(words, at)
-    known = word in FLAGS or name in VALUES or name in ("-h", "--help") or _cluster(word) or word[:2] in VALUES
+    known = (
+        word in FLAGS or name in VALUES or name in ("-h", "--help", "--version") or _cluster(word) or word[:2] in VALUES
+    )
     if not known:
         _unknown(words, at)
 
@@ -179,7 +180,7 @@ def _stranger(words: list[str], at: int) -> None:
         after = [value, *after]
     if name == "-v" and not value:  # no mount: the version
         name, (takes, sentence, right) = "-V", STRANGERS["-V"]
-    if right == "docker info":
+    if right == "docker nsenter --version":
         raise Problem(f"{words[at]}: {sentence}", right)
     if right.startswith("-u"):
         raise Problem(f"{words[at]}: {sentence}", _line([*words[:at], *right.format("", value).split(" "), *after]))
@@ -191,7 +192,7 @@ def _stranger(words: list[str], at: int) -> None:
 def _unknown(words: list[str], at: int) -> None:
     """Refuse an option that does not exist, with the nearest that does."""
     name, equals, value = words[at].partition("=")
-    right = nearest(name, [*FLAGS, *VALUES, "--help"])
+    right = nearest(name, [*FLAGS, *VALUES, "--help", "--version"])
     if not right:
         raise Problem(f"there is no option {name}", "docker nsenter --help")
     raise Problem(f"there is no option {name}", _line([*words[:at], f"{right}{equals}{value}", *words[at + 1 :]]))

@@ -131,12 +131,12 @@ def run(argv: list[str]) -> int:
 
     options, command, rest = endpoints.split(argv)
     if command == "help" or options.help or options.version or not argv:
-        return show_help()
+        return show_help(["--version" if options.version else "--help"])
     if command != NAME:
         raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
     request = read_request(rest)
     if request is None:
-        return show_help()
+        return show_help(rest)
     _take_globals(request, options)
     return act(request, options)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "docker-nsenter.dry-run/1"
 COLUMNS = ("pid1", "docker_exec", "you", "nsenter")
-NO_CHANGE = ("dry_run", "format", "listing", "why", "route", "helper_image")
+NO_CHANGE = ("dry_run", "format", "listing", "inspect", "verbose", "why", "route", "helper_image")
 # Docker's word for an rlimit, and the kernel's
 ULIMITS = {
     "core": "core file size",
