@@ -34,7 +34,7 @@ def puppet(directory: Path, deed: str) -> Path:
             '[posix.write(channels._say, b"x" * 4096) for _ in range(1 << 20)]',
             "did not start within|something that cannot be",
         ),
-        ("[kernel.prctl(kernel.PR_SET_DUMPABLE, 0) for _ in iter(int, 1)]", "did not start within"),
+        ("[syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0) for _ in iter(int, 1)]", "did not start within"),
         ("posix.kill(posix.getpid(), 19)", "did not start within"),
         ('channels.say("P", 1)', "something that cannot be"),
         ('channels.say("F", "install", 99, 1, "x")', "something that cannot be"),

@@ -101,7 +101,7 @@ def cancelled() -> None:
     ours.setblocking(False)
     dockers.close()
     reader, writer = os.pipe()
-    watcher.socket, watcher._wakeup = ours.fileno(), reader
+    watcher.session = SimpleNamespace(socket=ours.fileno(), wakeup=reader)  # type: ignore[assignment]
     try:
         list(watcher._words(SimpleNamespace(words=reader), time.monotonic() + 60))  # type: ignore[arg-type]
     finally:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 NOT_FOUND = 127
+CANNOT_BE = "the process that enters reported something that cannot be"
 NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
 
@@ -173,7 +174,7 @@ class Launch:
         if word == "F" and role == "execve" and number in (126, NOT_FOUND):
             return self._not_run(number, detail.partition(" ")[2])
         if role not in ROLES or not 0 <= number < len(ROLES[role]):
-            return Refusal("the process that enters reported something that cannot be")
+            return Refusal(CANNOT_BE)
         if word == "W":
             sentence, _, hint = detail.partition("\t")
             return Refusal(printable(sentence), printable(hint) if role == "install" else "")
@@ -207,7 +208,10 @@ class Launch:
 
     def _adopt(self, pid: int) -> None:
         """Take over the command's process, and put it into its v2 cgroup if need be."""
-        posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)  # ECHILD unless it is ours
+        try:
+            posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
+        except ChildProcessError:  # ECHILD: not one of ours
+            raise Refusal(CANNOT_BE) from None
         self.pid = pid
         cgroups = self.entry.cgroups
         if cgroups and cgroups.unified >= 0 and not self._inside:
