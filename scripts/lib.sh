@@ -25,6 +25,10 @@ find_python() { # print an interpreter of 3.10 or newer, by absolute path and ne
         found=$("$name" -I -c 'import sys; print(sys.executable if sys.version_info >= (3, 10) else "")' 2>/dev/null) || continue
         [ -z "$found" ] || { printf '%s\n' "$found"; return 0; }
     done
+    if [ -n "${PYTHON-}" ]; then
+        echo "PYTHON=$PYTHON is no Python of 3.10 or newer" >&2
+        return 1
+    fi
     apt_install python3 && printf '%s\n' /usr/bin/python3
 }
 
@@ -32,7 +36,10 @@ ensure_venv() { # python dir: make a virtual environment there unless a working 
     if [ -x "$2/bin/python" ] && "$2/bin/python" -m pip --version >/dev/null 2>&1; then return 0; fi
     rm -rf -- "$2"
     if ! "$1" -m venv "$2" >/dev/null 2>&1; then
-        apt_install python3-venv >&2
-        "$1" -m venv "$2"
+        rm -rf -- "$2"
+        apt_install python3-venv >&2 && "$1" -m venv "$2" && return 0
+        rm -rf -- "$2"
+        echo "$1 can't make a virtual environment: its venv module is missing (Debian: apt install python3-venv)" >&2
+        return 1
     fi
 }

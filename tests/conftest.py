@@ -52,21 +52,9 @@ def install(config: Path, environment: dict[str, str]) -> None:
         subprocess.run([TOP / "scripts/install"], env=environment, check=True, stdout=subprocess.DEVNULL)
         return
     sys.path.insert(0, str(TOP / "plugin"))
-    from docker_nsenter.commands.install import loader
+    from docker_nsenter.commands.install import write
 
-    places = {
-        "@METADATA@": str(TOP / "docker-cli-plugin-metadata"),
-        "@PYTHON@": sys.executable,
-        "@LIBRARY@": str(TOP / "plugin"),
-        "@LOADER@": loader(sys.executable),
-    }
-    text = (TOP / "plugin/docker-nsenter").read_text()
-    for mark, value in places.items():
-        text = text.replace(mark, value)
-    plugin = config / "cli-plugins/docker-nsenter"
-    plugin.parent.mkdir()
-    plugin.write_text(text)
-    plugin.chmod(0o755)
+    write(str(config / "cli-plugins/docker-nsenter"))
 
 
 @pytest.fixture(scope="session")

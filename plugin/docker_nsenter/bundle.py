@@ -40,12 +40,21 @@ EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier on
 
 def write() -> None:
     """Write the bundles of this package: part of the installation. OSError where that may not be written."""
+    _make_directory(path_of("enter").rpartition("/")[0])
     for stage, names in STAGES.items():
         known = _needed(STAGES[EARLIER[stage]]) if stage in EARLIER else []
         rows = [_row(name) for name in _needed(names) if name not in known]
         with open(f"{path_of(stage)}.new", "wb") as file:
             file.write(marshal.dumps(rows))
         posix.rename(f"{path_of(stage)}.new", path_of(stage))
+
+
+def _make_directory(path: str) -> None:
+    """Make Python's directory of compiled files, which is not there where nothing is compiled."""
+    try:
+        posix.mkdir(path)
+    except FileExistsError:
+        return
 
 
 def remove() -> None:

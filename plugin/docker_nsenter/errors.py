@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+SYSTEM = "/usr/local/lib/docker/cli-plugins"
+# Where docker looks for the plugins of a machine
+SYSTEM_PLACES = (SYSTEM, *(f"/usr/{name}/docker/cli-plugins" for name in ("local/libexec", "lib", "libexec")))
+
+
 class Problem(Exception):
     """End with one sentence, at most one hint, and an exit status."""
 
@@ -83,6 +88,18 @@ def _distance(one: str, other: str) -> int:
 
 
 def as_root() -> str:
-    """Write the line that was typed, for root."""
+    """Write the line that was typed, for root; and what must come first, where root's docker would find no plugin."""
     words = sys.argv[1:] if "nsenter" in sys.argv[1:] else ["nsenter", *sys.argv[1:]]
-    return shell_line(["sudo", "docker", *words])
+    line = shell_line(["sudo", "docker", *words])
+    package = __file__.rpartition("/")[0]
+    if posix.stat(package).st_uid == 0 or any(_is_there(f"{place}/docker-nsenter") for place in SYSTEM_PLACES):
+        return line
+    return f"install the plugin for root, too (yours is in {package}), then: {line}"
+
+
+def _is_there(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True

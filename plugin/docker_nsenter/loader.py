@@ -34,24 +34,36 @@ def load(stage: str) -> None:
         return
     gc.disable()  # nothing of this is ever garbage
     try:
-        _run(marshal.loads(posix.read(fd, posix.fstat(fd).st_size)))  # noqa: S302 - as trusted as a .pyc
+        found = posix.fstat(fd)
+        fresh = _run(marshal.loads(posix.read(fd, found.st_size)))  # noqa: S302 - as trusted as a .pyc
+        if not fresh and stage != "watch" and found.st_uid == posix.geteuid():
+            _forget()
     finally:
         posix.close(fd)
         gc.freeze()
         gc.enable()
 
 
-def _run(rows: "list[Row]") -> None:
-    """Run the modules of a bundle, unless a source has changed since."""
+def _forget() -> None:
+    """Remove a bundle that is no longer of its sources: without it the launcher writes all of them anew."""
+    try:
+        posix.unlink(path_of("enter"))
+    except OSError:  # a file system that is read-only, another start that was quicker
+        return
+
+
+def _run(rows: "list[Row]") -> bool:
+    """Run the modules of a bundle and return True, unless a source has changed since."""
     for _, _, file, time, size, _ in rows:
         found = posix.stat(file)
         if (found.st_mtime_ns, found.st_size) != (time, size):
-            return
+            return False
     loader = Loader()
     sys.meta_path.insert(0, loader)
     for row in rows:
         if row[0] not in sys.modules:
             loader.run(row)
+    return True
 
 
 def path_of(stage: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_nsenter.commands.install import loader
+from docker_nsenter.commands.install import write
 
-from ..conftest import TOP, Call, Done, Run
+from ..conftest import Call, Done, Run
 from ..weaken import Change, weakened
 from .test_parity import CONTAINERS, PROFILE
 
@@ -41,18 +41,7 @@ def plugin(tmp_path: Path, engine: dict[str, str]) -> Plugin:
     def install(*changes: Change, python: str = REAL, by: "str | None" = None) -> Call:
         place = tmp_path / f"config-{len(list(tmp_path.iterdir()))}"
         library = weakened(place, *changes)
-        places = {
-            "@METADATA@": str(TOP / "docker-cli-plugin-metadata"),
-            "@PYTHON@": python,
-            "@LIBRARY@": str(library),
-            "@LOADER@": loader(python) if by is None else by,
-        }
-        text = (TOP / "plugin/docker-nsenter").read_text()
-        for mark, value in places.items():
-            text = text.replace(mark, value)
-        (place / "cli-plugins").mkdir()
-        (place / "cli-plugins/docker-nsenter").write_text(text)
-        (place / "cli-plugins/docker-nsenter").chmod(0o755)
+        write(str(place / "cli-plugins/docker-nsenter"), python=python, library=str(library), by=by)
 
         def call(*words: str, seconds: float = 60, **options: object) -> Done:
             env = {**engine, "DOCKER_CONFIG": str(place)}

@@ -118,6 +118,19 @@ def ended_from_outside() -> None:
     watcher._executed(installer.pid)
 
 
+def removed_below(config: str) -> None:
+    """Remove the plugin from docker's directory of settings; the test puts the variable back."""
+    os.environ["DOCKER_CONFIG"] = config
+    install.main(["uninstall"])
+
+
+def as_another(act: Callable[[], object]) -> None:
+    """Act as somebody who is not root."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: 1000)
+        act()
+
+
 def not_pulled() -> None:
     """Ask an engine for an image that it can't get."""
     client = SimpleNamespace(pull=lambda *_, **__: [{"error": "no route"}])
@@ -372,9 +385,14 @@ RAISED: list[Row] = [
         lambda: dispatch.run(["bogus"]),
     ),
     (
-        "cannot change /nowhere/docker/cli-plugins/docker-nsenter: No such file or directory",
+        "cannot change /dev/null/cli-plugins/docker-nsenter: Not a directory",
         "",
-        lambda: install.main(["--remove"]),
+        lambda: removed_below("/dev/null"),
+    ),
+    (
+        "--system changes the whole machine, which needs root",
+        "sudo docker-nsenter uninstall --system",
+        lambda: as_another(lambda: install.main(["uninstall", "--system"])),
     ),
 ]
 
@@ -518,6 +536,8 @@ def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("nsenter --help", 0, "Usage:  docker nsenter"),
         ("install --help", 0, "Usage:  docker-nsenter install"),
+        ("--help", 0, "Usage:  docker-nsenter install"),
+        ("version", 0, "docker nsenter 0.1.0"),
         ("__complete nsenter --cap-a", 0, "--cap-add\tAdd a capability"),
         ("nsenter web", 125, "docker nsenter: entering needs the engine's own Linux machine"),
         ("nsenter --list", 125, "docker nsenter: entering needs the engine's own Linux machine"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..enter.validate import Plan
 
 NAME = "nsenter"
+DIRECT = ("install", "uninstall", "version")  # what a person asks of docker-nsenter itself
 
 
 def main() -> "NoReturn":
@@ -118,10 +119,10 @@ def run(argv: list[str]) -> int:
             sys.stdout.write(":4\n")
             return 0
         raise
-    if argv[:1] == ["install"]:
+    if argv[:1] and argv[0] in DIRECT or argv == ["--version"]:
         from . import install
 
-        return install.main(argv[1:])
+        return install.main(argv)
     if completing:
         from . import complete
 
@@ -130,7 +131,11 @@ def run(argv: list[str]) -> int:
     from ..engine import endpoints
 
     options, command, rest = endpoints.split(argv)
-    if command == "help" or options.help or options.version or not argv:
+    if not command and not options.version:  # docker always names the plugin
+        from . import install
+
+        return install.main(["--help"])
+    if command == "help" or options.help or options.version:
         return show_help(["--version" if options.version else "--help"])
     if command != NAME:
         raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
