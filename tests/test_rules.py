@@ -103,6 +103,17 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
     assert not [name for name, level in found if level > depth], "enter/ imports nothing above itself"
 
 
+def test_the_page_of_steps_names_functions_that_exist() -> None:
+    """steps.py is THE page of all that acts with power only as long as what it names is there."""
+    from docker_nsenter.enter.steps import SUPERVISE
+
+    for label, place in SUPERVISE:
+        *module, name = place.split(".")
+        found = PACKAGE / "enter" / f"{'/'.join(part for part in module if part.islower())}.py"
+        defined = {node.name for node in ast.walk(tree(found)) if isinstance(node, ast.FunctionDef)}
+        assert name in defined, label
+
+
 def test_no_module_needs_itself_through_others() -> None:
     """A circle has no first page to read. What is for type checkers alone never runs."""
     known = {

@@ -153,7 +153,7 @@ def test_debug_names_every_step_and_nothing_else_changes(run: Run, docker: Call)
     lines = done.stderr.splitlines()
     assert "docker nsenter: install: copy the container's seccomp filter" in lines
     assert "docker nsenter: install: join the namespaces" in lines
-    assert lines[-1] == "docker nsenter: read back: the kernel confirms all of it"
+    assert "docker nsenter: supervisor: read everything back" in lines
 
 
 def test_without_root_one_sentence_and_one_hint(run: Run, engine: Engine) -> None:

@@ -24,6 +24,7 @@ from docker_nsenter.enter import launch, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import Refusal
 from docker_nsenter.enter.linux import credentials
+from docker_nsenter.enter.start import Start
 from docker_nsenter.errors import Problem
 from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes.helper import helper, images
@@ -305,7 +306,7 @@ RAISED: list[Row] = [
         "",
         lambda: request("--why", "--detach", "web", "ls"),
     ),
-    ("the plan is not JSON", "", lambda: stage2.enter(b"{", "", -1, -1, "")),
+    ("the plan is not JSON", "", lambda: stage2.enter(b"{", Start(0), -1)),
     ("the plan is not an object", "", lambda: validate.accept([])),
     ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.accept({})),
     (
@@ -568,7 +569,7 @@ def test_what_nobody_expected_is_one_sentence(error: str, sentence: str) -> None
         "from docker_nsenter.enter import __main__ as stage2\n"
         "sys.excepthook = stage2._unexpected\n"
         f"def fail(**_):\n    raise {error}\n"
-        "stage2._protect = fail\nstage2.serve(0, 0, '')"
+        "stage2._protect = fail\nfrom docker_nsenter.enter.start import Start\nstage2.serve(Start(0))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (125, f"docker nsenter: {sentence}\n")

@@ -53,7 +53,7 @@ def preview(plan: "Plan") -> "Restrictions":
     entry = Entry(plan)
     target = plan["target"]
     entry.target = pin(target["pid"], target["container"], target["owner"])
-    entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.own)
+    entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.ours)
     entry.own_pids = entry.lacks("pid")
     resolve(entry)
     guard.choose(entry)
@@ -70,7 +70,7 @@ def preview(plan: "Plan") -> "Restrictions":
         "namespaces": {
             name: {
                 "pid1": restrictions.inode(entry.target, name),
-                "yours": restrictions.number(entry.own[name]),
+                "yours": restrictions.number(entry.ours[name]),
                 "joined": name in entry.joined,
                 "new": name == "pid" and entry.own_pids,
             }
@@ -100,8 +100,8 @@ def _of_entry(entry: Entry) -> "Restrictions":
 def _of_raw(entry: Entry) -> "Restrictions":
     """Say what the kernel would say of a command of `nsenter -a`: it keeps all that the caller has."""
     found = restrictions.of_self()
-    found["directory"] = posix.getcwd() if entry.target.namespace("mnt") == entry.own["mnt"] else "/"
-    if entry.target.namespace("user") != entry.own["user"]:  # who joins one gets every capability in it, as its root
+    found["directory"] = posix.getcwd() if entry.target.namespace("mnt") == entry.ours["mnt"] else "/"
+    if entry.target.namespace("user") != entry.ours["user"]:  # who joins one gets every capability in it, as its root
         everything = capabilities.names((2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1)
         found.update(dict.fromkeys(("effective", "permitted", "bounding"), everything))
         found["uid"], found["gid"], found["groups"] = _root_of(entry, "uid_map"), _root_of(entry, "gid_map"), []

@@ -11,7 +11,7 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 
 | process, phase | holds | files |
 |---|---|---|
-| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, errors.py, jsonlite.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py, session/terminal.py |
+| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, start.py, errors.py, jsonlite.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py, session/terminal.py |
 | supervisor, before | all of root's | as above, launch.py, verify.py, hardening/powerless.py, hardening/secure_path.py, session/pumps.py, session/supervisor.py |
 | command's process | what the Plan says | as above |
 | supervisor, after | KILL | as above |

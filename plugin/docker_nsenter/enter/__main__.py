@@ -3,15 +3,15 @@
 import posix
 import sys
 
-from . import jsonlite, stdio
+from . import jsonlite, processes, stdio
 from .channel import Channels
 from .entry import Entry
 from .errors import Refusal, printable, say
 from .hardening import exeseal, readonly_host
 from .linux import syscalls
-from .processes import start
 from .session import client
 from .session.status import exit_status
+from .start import Start, read
 from .steps import PREPARE
 from .validate import accept
 
@@ -21,32 +21,20 @@ if TYPE_CHECKING:
 
 
 def main() -> "NoReturn":
-    """Enter by the Plan in descriptor argv[1]; never return.
-
-    argv[2] is the process that sends the Plan, a child of ours, or 0; argv[3] names docker's plugin socket, or is '';
-    argv[4] is the host's mount namespace when this is the second start, in a shelter.
-    """
-    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else -1)
+    """Run a command by the words of start.py in sys.argv; never return."""
+    serve(read(sys.argv[1:]))
 
 
-def serve(
-    plan_fd: int, planner: int, socket: str, home: int = -1, files: str = "/", *, sealed: bool = False, parent: int = 0
-) -> "NoReturn":
-    """Enter by the Plan that can be read from a descriptor; never return.
-
-    `files` leads to the root directory of the mount namespace `home`; `sealed` tells that this interpreter is; `parent`
-    is docker's process where that has started us, or 0.
-    """
+def serve(start: Start) -> "NoReturn":
+    """Run a command by the Plan that is sent; never return."""
     status = 125
     try:
-        _protect(sealed=sealed)
-        docker = client.connect(socket)
-        text = client.receive(plan_fd, docker, planner, parent)
+        _protect(sealed=start.sealed)
+        docker = client.connect(start.docker)
+        text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
-        failed = 0 if text.endswith(b"}") else _planned(planner)
-        if text.startswith(b"\0") and not failed:
-            execute_instead(text)
-        status = failed or enter(text, socket, docker, home, files)
+        status = 0 if text.endswith(b"}") else _planned(start.planner)
+        status = status or enter(text, start, docker)
     except Refusal as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -83,21 +71,24 @@ def _unexpected(kind: type, value: object, trace: object) -> None:
     posix._exit(125)
 
 
-def execute_instead(text: bytes) -> None:
-    """Execute what the planner sent in the place of a Plan: NUL, a count, so many words, the environment."""
-    count, *words = text[1:].split(b"\0")
-    size = int(count)
-    posix.execve(words[0], words[:size], dict(word.split(b"=", 1) for word in words[size:]))
+def _give_way(found: object) -> None:
+    """Execute what the planner sent in the place of a Plan, where a helper has to enter: words and an environment."""
+    instead = found.get("instead") if isinstance(found, dict) else None
+    if instead is not None:
+        words, environment = ([text.encode("utf-8", "surrogateescape") for text in each] for each in instead)
+        posix.execve(words[0], words, dict(word.split(b"=", 1) for word in environment))
 
 
-def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
-    """Accept the Plan, prepare, run; return the command's exit status. `docker` is the connection to it, or -1."""
+def enter(text: bytes, start: Start, docker: int) -> int:
+    """Check the Plan, prepare, run; return the command's exit status. `docker` is the connection to it, or -1."""
     try:
-        plan = accept(jsonlite.loads(text))
+        found = jsonlite.loads(text)
     except ValueError:
         raise Refusal("the plan is not JSON") from None
-    entry = Entry(plan, home, files)
-    entry.start_again = lambda: readonly_host.start_again(text, socket)
+    _give_way(found)
+    plan = accept(found)
+    entry = Entry(plan, start.host_mounts, start.host_root)
+    entry.start_again = lambda: readonly_host.start_again(text, start)
     if plan["debug"]:
         say(f"route: {plan['route']}")
     if plan["why"]:
@@ -111,7 +102,7 @@ def enter(text: bytes, socket: str, docker: int, home: int, files: str) -> int:
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
     channels = Channels()
-    installer, inside = start(entry, channels)
+    installer, inside = processes.start(entry, channels)
     from .launch import Launch  # in the host's process, while its child works
 
     launch = Launch(entry, docker, channels, installer, inside=inside)

@@ -37,14 +37,15 @@ class Entry:
 
     start_again: "Callable[[], object]"  # in a shelter (shelter.py)
 
-    def __init__(self, plan: "Plan", home: int = -1, files: str = "/") -> None:
-        """Begin an entry by an accepted Plan; `home` is the host's mount namespace where ours is a shelter or a helper.
+    def __init__(self, plan: "Plan", host_mounts: int = -1, host_root: str = "/") -> None:
+        """Begin an entry by a checked Plan.
 
-        `files` is the way to the host's files from here.
+        `host_mounts` is a descriptor of this machine's mount namespace where ours is another, `host_root` the way
+        to its files from here.
         """
         self.plan = plan
-        self.home = home
-        self.files = files
+        self.host_mounts = host_mounts
+        self.host_root = host_root
         self.filters: list[seccomp.Filter] = []
         self.joined: list[str] = []
         self.kept: list[str] = []  # of the caller's scheduling, which could not be reset
@@ -52,10 +53,10 @@ class Entry:
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))
-        self.hosts_root = read("/proc/self/uid_map").split() == WHOLE_MAP
-        self.own = {name: namespaces.ours(name) for name in self.all_namespaces()}
-        if home >= 0:
-            self.own["mnt"] = posix.readlink(f"/proc/self/fd/{home}")
+        self.initial_userns = read("/proc/self/uid_map").split() == WHOLE_MAP
+        self.ours = {name: namespaces.ours(name) for name in self.all_namespaces()}
+        if host_mounts >= 0:
+            self.ours["mnt"] = posix.readlink(f"/proc/self/fd/{host_mounts}")
 
     def all_namespaces(self) -> list[str]:
         """List the kinds of namespace that this kernel has."""
@@ -80,7 +81,7 @@ class Entry:
 
     def _mixes(self, name: str) -> bool:
         """Tell whether the container's files are joined without its namespace of a kind, where it has one."""
-        elsewhere = name not in self.joined and self.target.namespace(name) != self.own[name]
+        elsewhere = name not in self.joined and self.target.namespace(name) != self.ours[name]
         return elsewhere and "mnt" in self.joined
 
     def host_id(self, number: int, map_name: str) -> int:
@@ -121,7 +122,7 @@ def resolve(entry: Entry) -> None:
         entry.files_label = lsm.label_of_files(target)
         lsm.permitted(entry.label)
     if plan["limits"]:
-        may_raise = entry.hosts_root and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
+        may_raise = entry.initial_userns and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)
     _resolve_capabilities(entry)
 
@@ -141,7 +142,7 @@ def _credentials(entry: Entry) -> "credentials.Credentials | None":
 
 def _refuse_foreign_files(entry: Entry) -> None:
     """Refuse a container's files without its own user namespace: our capabilities would hold for the host."""
-    foreign = entry.target.namespace("user") != entry.own["user"] and "user" not in entry.joined
+    foreign = entry.target.namespace("user") != entry.ours["user"] and "user" not in entry.joined
     if foreign and "mnt" in entry.joined and entry.plan["capabilities"]["base"] != "caller":
         raise Refusal(
             "the container has its own user namespace; entering its files without that would give more than it has",

@@ -13,6 +13,7 @@ from .linux.procfs import read
 from .session.frames import Frames, frame
 from .session.pumps import CHUNK
 from .session.relay import Relay
+from .start import Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoRet
     while plan:
         plan = plan[posix.write(memory, plan) :]
     posix.lseek(memory, 0, 0)
-    home = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+    host_mounts = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
     syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
     for fd in {*relay.outputs, relay.input} - {-1}:
         posix.close(fd)
-    serve(memory, 0, f"fd:{alive}", home, f"{engine}/root")
+    serve(Start(memory, docker=f"fd:{alive}", host_mounts=host_mounts, host_root=f"{engine}/root"))
 
 
 if __name__ == "__main__":

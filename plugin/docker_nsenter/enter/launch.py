@@ -18,6 +18,7 @@ from .processes import ROLES
 from .session import client
 from .session.status import describe
 from .session.supervisor import ENDING, Supervisor
+from .steps import SUPERVISE
 from .verify import Check
 
 TYPE_CHECKING = False
@@ -110,7 +111,7 @@ class Launch:
 
     def _meanwhile(self) -> None:
         """Do what need not be done before the fork, while the children take their steps."""
-        if self.entry.files == "/":  # who may start a helper is root of the engine's machine by that already
+        if self.entry.host_root == "/":  # who may start a helper is root of the engine's machine by that already
             secure_path.check()
         self._check = Check(self.entry)
 
@@ -127,11 +128,12 @@ class Launch:
         channels.go()
 
     def _say_done(self) -> None:
-        """Name the steps that the children took: with -D, once the kernel has confirmed them."""
+        """Name the steps that were taken: with -D, once the kernel has confirmed them."""
         for role, steps in ROLES.items():
             for label, _ in steps if role != "init" or self.entry.own_pids else ():
                 say(f"{role}: {label}")
-        say("read back: the kernel confirms all of it")
+        for label, _ in SUPERVISE:
+            say(f"supervisor: {label}")
 
     def _words(self, channels: Channels, deadline: float) -> "Iterator[tuple[str, str]]":
         """Yield the children's lines until they hang up, which execve does for the command."""

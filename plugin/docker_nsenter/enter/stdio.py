@@ -58,16 +58,16 @@ def fill_standard() -> None:
 
 
 def prepare(
-    *, tty: bool, stdin: bool, detach: bool, devpts_root: int, hosts_root: bool, labels: "tuple[str, str]", uid: int
+    *, tty: bool, stdin: bool, detach: bool, devpts_root: int, initial_userns: bool, labels: "tuple[str, str]", uid: int
 ) -> Stdio:
     """Open what the command gets; `uid` is its user as the host counts.
 
     `labels` are SELinux's for the command and for the container's files, '' where there is none. Who is root of a user
-    namespace only (not `hosts_root`) may mount no null device, nor can the command change the inode of the host's.
+    namespace only (not `initial_userns`) may mount no null device, nor can the command change the inode of the host's.
     """
     io = Stdio()
     if detach and not tty:
-        null = private_null(labels[1]) if hosts_root else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+        null = private_null(labels[1]) if initial_userns else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         io.inner = [null, null, null]
         return io
     if tty:

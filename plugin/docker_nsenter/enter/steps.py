@@ -1,4 +1,4 @@
-"""THE page: all that an entry does with power, in order, a reason per row.
+"""THE page: all that is done with power, in order, a reason per row: PREPARE, INSTALL, COMMAND, INIT, SUPERVISE.
 
 Three processes share the work. The supervisor is what docker started: it stays on the host and holds the caller's
 terminal. The installer is its child: it joins and drops, but stays in the host's pid namespace, so that nothing in the
@@ -33,7 +33,7 @@ def _pin(entry: Entry) -> None:
 
 
 def _choose_namespaces(entry: Entry) -> None:
-    entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"], entry.own)
+    entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"], entry.ours)
     entry.own_pids = entry.lacks("pid")
     for name, what in (("pid", "processes"), ("net", "network")):
         if entry.exposes(name):
@@ -44,17 +44,17 @@ def _shelter(entry: Entry) -> None:
     # map_files opens for CAP_CHECKPOINT_RESTORE in the initial user namespace only
     seen = "pid" in entry.joined or entry.own_pids
     most = entry.target.status["CapBnd"][0] | entry.plan["capabilities"]["add"] * entry.own_pids
-    if entry.hosts_root and entry.home < 0 and seen and readonly_host.needed(most, entry.joined):
+    if entry.initial_userns and entry.host_mounts < 0 and seen and readonly_host.needed(most, entry.joined):
         entry.start_again()
 
 
 def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
-    only = "" if entry.hosts_root else entry.plan["target"]["container"]
+    only = "" if entry.initial_userns else entry.plan["target"]["container"]
     try:
         entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted, only=only)
     except PermissionError:
-        if entry.hosts_root:
+        if entry.initial_userns:
             raise
         raise cgroups.not_delegated() from None
     if wanted and entry.cgroups.frozen():
@@ -96,7 +96,7 @@ def _choose_place(entry: Entry) -> None:
 
     root = entry.target.root()
     try:
-        entry.tools = Tools(planned, root, entry.home, entry.files_label)
+        entry.tools = Tools(planned, root, entry.host_mounts, entry.files_label)
     finally:
         posix.close(root)
 
@@ -121,7 +121,9 @@ def _prepare_stdio(entry: Entry) -> None:
     plan = entry.plan
     uid = entry.host_id(entry.credentials.uid, "uid_map") if entry.credentials else posix.geteuid()
     root = (
-        entry.target.root() if "mnt" in plan["namespaces"] else posix.open(entry.files, posix.O_PATH | posix.O_CLOEXEC)
+        entry.target.root()
+        if "mnt" in plan["namespaces"]
+        else posix.open(entry.host_root, posix.O_PATH | posix.O_CLOEXEC)
     )
     try:
         entry.io = stdio.prepare(
@@ -129,7 +131,7 @@ def _prepare_stdio(entry: Entry) -> None:
             stdin=plan["stdin"],
             detach=plan["detach"],
             devpts_root=root,
-            hosts_root=entry.hosts_root,
+            initial_userns=entry.initial_userns,
             labels=(entry.label, entry.files_label),
             uid=uid,
         )
@@ -173,7 +175,7 @@ def _copy_filters(entry: Entry) -> None:
     entry.forbids_fork = not all(seccomp.allows(each.program, *syscalls.FORK_SIBLING) for each in entry.filters)
     # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
     watched = target.status["CapBnd"][0] & capabilities.SYS_PTRACE
-    entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.hosts_root))
+    entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.initial_userns))
 
 
 def _set_label(entry: Entry) -> None:
@@ -203,8 +205,8 @@ def _clone_proc(entry: Entry) -> None:
 
 
 def _join(entry: Entry) -> None:
-    if entry.home >= 0 and "mnt" not in entry.joined:
-        readonly_host.leave(entry.home)
+    if entry.host_mounts >= 0 and "mnt" not in entry.joined:
+        readonly_host.leave(entry.host_mounts)
     namespaces.join(entry.target, entry.joined)
 
 
@@ -403,4 +405,21 @@ INIT: "tuple[Step, ...]" = (
     ("give away all it has", _own_nothing),
     ("end with the plugin", _die_together),
     ("install the container's seccomp filter", _install_late),
+)
+
+
+# --- the supervisor, from the fork to the go: what it does to its children, and to itself ----------------------------
+
+# What is done, and by which function: these wait for words of the children, so launch.py has the order
+SUPERVISE: "tuple[tuple[str, str], ...]" = (
+    ("fork the installer, into the container's v2 cgroup where it can be", "processes.start"),
+    ("hold off a filter that forbids the fork, for the fork", "launch.Launch._let_fork"),  # a late one would be seen
+    ("put the command's process into its v2 cgroup", "linux.cgroups.Cgroups.attach"),  # where the fork could not
+    (
+        "set the command's oom_score_adj",
+        "linux.limits.Limits.score",
+    ),  # only the root of the host may lower it
+    ("read everything back", "verify.Check.confirm"),  # from the host's /proc: what a child says is not believed
+    ("attach the watcher of --why", "tracing.tracer.Observer.attach"),
+    ("give up all power but to signal the command", "hardening.powerless.carrier"),  # OpenSSH's privilege separation
 )

@@ -37,13 +37,13 @@ class Check:
             if actual != wanted:
                 _refuse(f"{name} namespace", actual, wanted)
         pids = posix.readlink(f"/proc/{pid}/ns/pid")
-        if self.entry.own_pids and pids in (self.entry.own["pid"], self.entry.target.namespace("pid")):
+        if self.entry.own_pids and pids in (self.entry.ours["pid"], self.entry.target.namespace("pid")):
             _refuse("pid namespace", "shared", "one of its own")
 
     def confirm(self, pid: int) -> None:
         """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
         entry = self.entry
-        if entry.home >= 0 and not readonly_host.confirmed(pid):
+        if entry.host_mounts >= 0 and not readonly_host.confirmed(pid):
             raise Refusal("the kernel does not confirm that the host's files are sheltered")
         status = parse_status(read(f"/proc/{pid}/status"))
         for field, wanted in self.fields.items():
@@ -92,7 +92,7 @@ def _namespaces(entry: "Entry") -> dict[str, str]:
     """Name each namespace: the container's where it was joined, ours where it was not; a mount namespace may be new."""
     mounts_differ = bool(entry.plan["mounts"] or entry.tools)
     return {
-        name: entry.target.namespace(name) if name in entry.joined else entry.own[name]
+        name: entry.target.namespace(name) if name in entry.joined else entry.ours[name]
         for name in entry.all_namespaces()
         if not (name == "mnt" and mounts_differ) and not (name == "pid" and entry.own_pids)
     }
@@ -104,7 +104,7 @@ def _check_mounts(entry: "Entry", pid: int) -> None:
     What the container mounts or unmounts meanwhile is no difference: it is read before and after.
     """
     assert entry.tools
-    if posix.readlink(f"/proc/{pid}/ns/mnt") in (entry.own["mnt"], entry.target.namespace("mnt")):
+    if posix.readlink(f"/proc/{pid}/ns/mnt") in (entry.ours["mnt"], entry.target.namespace("mnt")):
         _refuse("mnt namespace", "shared", "one of its own")
     roots = [posix.stat("root", dir_fd=entry.target.proc), posix.stat(f"/proc/{pid}/root")]
     if roots[0][1:3] != roots[1][1:3]:  # inode and device

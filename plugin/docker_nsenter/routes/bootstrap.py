@@ -5,6 +5,7 @@ import sys
 
 from ..enter import __main__ as stage2
 from ..enter.hardening import exeseal
+from ..enter.start import Start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,18 +20,19 @@ def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
 
     Sealing in place saves a second start of Python. Where it can't be, a sealed copy of the interpreter is executed.
     """
-    socket = docker_socket()
+    docker = docker_socket()
+    start = Start(plan_fd, planner=planner, docker=docker, parent=parent if docker else 0, sealed=True)
     try:
         exeseal.in_place()
     except OSError:
-        execute(plan_fd, planner, socket)
-    stage2.serve(plan_fd, planner, socket, sealed=True, parent=parent if socket else 0)
+        execute(start)
+    stage2.serve(start)
 
 
-def execute(plan_fd: int, planner: int, socket: str) -> "NoReturn":
+def execute(start: Start) -> "NoReturn":
     """Execute stage 2 in a sealed copy of the interpreter."""
-    posix.set_inheritable(plan_fd, True)
-    arguments = [sys.executable, *exeseal.START, str(plan_fd), str(planner), socket]
+    posix.set_inheritable(start.plan_fd, True)
+    arguments = [sys.executable, *exeseal.START, *start.words()]
     try:
         posix.execve(exeseal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})
     except OSError as problem:

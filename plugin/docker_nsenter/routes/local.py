@@ -69,11 +69,8 @@ def is_here(container: "Container") -> bool:
 def hand_over(fd: int) -> None:
     """Have the stage 2 that waits for a Plan start this line once more, for stage 1 alone: a helper has to enter."""
     environ = {**posix.environ, b"DOCKER_NSENTER_HANDED_OVER": b"yes"}
-    words = [word.encode("utf-8", "surrogateescape") for word in (sys.executable, *sys.orig_argv[1:])]
-    settings = [name + b"=" + value for name, value in environ.items()]
-    data = b"\0" + b"\0".join([b"%d" % len(words), *words, *settings])
-    while data:
-        data = data[posix.write(fd, data) :]
+    settings = [(name + b"=" + value).decode("utf-8", "surrogateescape") for name, value in environ.items()]
+    send({"instead": [[sys.executable, *sys.orig_argv[1:]], settings]}, fd)
 
 
 def enter(plan: "Plan", runtime: str) -> "NoReturn":
@@ -85,12 +82,13 @@ def enter(plan: "Plan", runtime: str) -> "NoReturn":
         from .rootless import bring_filter
 
         bring_filter(plan, runtime)
+    from ..enter.start import Start
     from . import bootstrap
 
     plan_fd = posix.memfd_create("plan")
     send(plan, plan_fd)
     posix.lseek(plan_fd, 0, 0)
-    bootstrap.execute(plan_fd, 0, bootstrap.docker_socket())
+    bootstrap.execute(Start(plan_fd, docker=bootstrap.docker_socket()))
 
 
 def become_root(pid: int) -> bool:
@@ -106,7 +104,7 @@ def become_root(pid: int) -> bool:
     return True
 
 
-def send(plan: "Plan", fd: int) -> None:
+def send(plan: object, fd: int) -> None:
     """Write the Plan for stage 2, which may have ended already."""
     from ..enter import jsonlite
 

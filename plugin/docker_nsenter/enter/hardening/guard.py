@@ -98,7 +98,7 @@ def beyond(entry: "Entry") -> list[str]:
         for name in entry.all_namespaces()
         if name not in entry.joined
         and not (name == "pid" and entry.own_pids)
-        and entry.target.namespace(name) != entry.own[name]
+        and entry.target.namespace(name) != entry.ours[name]
     ]
     if plan["seccomp"] == "unconfined" and status["Seccomp"] == [2]:
         found.append("no seccomp filter")
@@ -122,19 +122,19 @@ WORDS = {"mnt": "files", "net": "network", "pid": "processes"}
 def _look(entry: "Entry") -> Seen:
     """Look at every process that can see the command, and whether it can be a container's."""
     views, above = _views(entry)
-    hosts_root = posix.stat(entry.files)[1:3]
-    own = {entry.own["mnt"], posix.readlink("/proc/self/ns/mnt")}
-    user = entry.target.namespace("user") if "user" in entry.joined else entry.own["user"]
+    host_root = posix.stat(entry.host_root)[1:3]
+    own = {entry.ours["mnt"], posix.readlink("/proc/self/ns/mnt")}
+    user = entry.target.namespace("user") if "user" in entry.joined else entry.ours["user"]
     seen = Seen()
     for _ in range(PASSES):
         seen.vanished = False
         for pid, thread in _strangers(own, seen):
             try:
                 pids, owner = posix.readlink(f"{thread}/ns/pid"), posix.readlink(f"{thread}/ns/user")
-                if pids not in views or owner not in (user, *above) or _is_hosts(thread, hosts_root):
+                if pids not in views or owner not in (user, *above) or _is_hosts(thread, host_root):
                     continue
                 bounding = parse_status(read(f"{thread}/status"))["CapBnd"][0]
-                hosts = pids == entry.own["pid"]
+                hosts = pids == entry.ours["pid"]
                 _weigh(seen, entry, pid, bounding, hosts=hosts, above=owner != user, named=not hosts or _named(thread))
             except OSError as problem:
                 seen.vanished |= problem.errno in GONE
@@ -147,7 +147,7 @@ def _look(entry: "Entry") -> Seen:
 
 def _views(entry: "Entry") -> tuple[set[str], set[str]]:
     """Name the pid namespaces whose processes can see the command's, and the user namespaces above its own."""
-    views, above = {entry.own["pid"]}, set()
+    views, above = {entry.ours["pid"]}, set()
     if "pid" in entry.joined:
         views |= {entry.target.namespace("pid"), *_parents(entry, "pid")}
     if "user" in entry.joined:
@@ -224,8 +224,8 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
     ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
     takes = bounding & capabilities.SYS_PTRACE
     # perfmon_capable: environ, auxv and maps open to both (may_access_mm in kernel/fork.c, seen with Linux 6.18)
-    reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.hosts_root else 0
-    module = bounding & capabilities.SYS_MODULE and entry.hosts_root
+    reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.initial_userns else 0
+    module = bounding & capabilities.SYS_MODULE and entry.initial_userns
     at_home = "user" not in entry.joined or above  # its capabilities are those of the host's user namespace
     if at_home and (module or not ceiling & ~bounding or (hosts and takes and bounding & capabilities.SYS_ADMIN)):
         seen.root = seen.root or (pid if named else 0)

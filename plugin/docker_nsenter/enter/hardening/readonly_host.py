@@ -12,6 +12,7 @@ from fcntl import fcntl
 from ..errors import Refusal
 from ..linux import syscalls
 from ..linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
+from ..start import Start
 from .exeseal import START, unwritable
 
 TYPE_CHECKING = False
@@ -36,17 +37,18 @@ def confirmed(pid: int) -> bool:
     return all(unwritable(f"/proc/{pid}/map_files/{name}") for name in posix.listdir(f"/proc/{pid}/map_files"))
 
 
-def start_again(plan: bytes, socket: str) -> "NoReturn":
+def start_again(plan: bytes, start: "Start") -> "NoReturn":
     """Execute stage 2 anew with the same Plan, in a mount namespace whose files are read-only."""
-    home = posix.open("/proc/self/ns/mnt", posix.O_RDONLY)
+    host_mounts = posix.open("/proc/self/ns/mnt", posix.O_RDONLY)
     memory = posix.memfd_create("plan", 0)
     while plan:
         plan = plan[posix.write(memory, plan) :]
     posix.lseek(memory, 0, 0)
-    for fd in (home, memory):
+    for fd in (host_mounts, memory):
         fcntl(fd, F_SETFD, 0)
     _make_read_only()
-    arguments = [sys.executable, *START, str(memory), "0", socket, str(home)]
+    again = Start(memory, docker=start.docker, host_mounts=host_mounts)
+    arguments = [sys.executable, *START, *again.words()]
     posix.execve(sys.executable, arguments, {"LC_CTYPE": "C.UTF-8"})
 
 
@@ -66,8 +68,8 @@ def _make_read_only() -> None:
         ) from None
 
 
-def leave(home: int) -> None:
+def leave(host_mounts: int) -> None:
     """Go back to the host's own mount namespace, and to the same directory there."""
     directory = posix.getcwdb()
-    syscalls.setns(home, syscalls.CLONE_NEWNS)
+    syscalls.setns(host_mounts, syscalls.CLONE_NEWNS)
     posix.chdir(directory)

@@ -121,14 +121,14 @@ OVERLAY_FLAGS = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
 class Tools:
     """Hold where the tools will be and, once it is built, the detached tree."""
 
-    def __init__(self, planned: "PlannedTools", root: int, home: int, label: str = "") -> None:
-        """Choose the place below the container's root directory; `home` is the host's mount namespace, -1 for ours.
+    def __init__(self, planned: "PlannedTools", root: int, host_mounts: int, label: str = "") -> None:
+        """Choose the place below the container's root directory; `host_mounts` is the host's namespace, -1: ours.
 
         `label` is what SELinux labels the container's files with, or '': the command may execute nothing else.
         """
         self.context = b',context="%s"' % label.encode() if label else b""
         self.planned = planned
-        self.home = home
+        self.host_mounts = host_mounts
         built = planned["kind"] != "file"
         self.starter, self.auditor = (_read_built(name) if built else b"" for name in ("", ".auditor"))
         self.place = _place(root)
@@ -139,8 +139,8 @@ class Tools:
 
     def gather(self) -> None:
         """Build the tree on the host, out of everybody's sight, and detach it."""
-        if self.home >= 0:
-            syscalls.setns(self.home, syscalls.CLONE_NEWNS)  # a helper's files are its own
+        if self.host_mounts >= 0:
+            syscalls.setns(self.host_mounts, syscalls.CLONE_NEWNS)  # a helper's files are its own
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
         layers = [_open_source(path) for path in self.planned["layers"]]
