@@ -224,40 +224,32 @@ def wipe(text: bytes) -> None:
         memory_wipe(id(text) + bytes.__basicsize__ - 1, len(text))
 
 
-def brk(addr: int) -> int:
-    return _call("brk", addr)
-
-
-def capset(data: bytearray) -> int:
-    return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
-
-
-def clone(flags: int) -> int:
-    return _call("clone", flags)
-
-
-def clone3(args: bytearray) -> int:
-    return _call("clone3", args, len(args))
-
-
-def close_range(first: int, last: int, flags: int) -> int:
-    return _call("close_range", first, last, flags)
-
-
-def connect(sockfd: int, addr: bytes) -> int:
-    return _call("connect", sockfd, bytearray(addr), len(addr))
-
-
-def fsconfig(fd: int, cmd: int) -> int:
-    return _call("fsconfig", fd, cmd, 0, 0, 0)
-
-
-def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int:
-    return _call("fsmount", fs_fd, flags, attr_flags)
-
-
-def fsopen(fsname: bytes, flags: int) -> int:
-    return _call("fsopen", fsname, flags)
+# fmt: off
+def brk(addr: int) -> int: return _call("brk", addr)
+def clone(flags: int) -> int: return _call("clone", flags)
+def clone3(args: bytearray) -> int: return _call("clone3", args, len(args))
+def close_range(first: int, last: int, flags: int) -> int: return _call("close_range", first, last, flags)
+def connect(sockfd: int, addr: bytes) -> int: return _call("connect", sockfd, bytearray(addr), len(addr))
+def fsconfig(fd: int, cmd: int) -> int: return _call("fsconfig", fd, cmd, 0, 0, 0)
+def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int: return _call("fsmount", fs_fd, flags, attr_flags)
+def fsopen(fsname: bytes, flags: int) -> int: return _call("fsopen", fsname, flags)
+def ioprio_get(which: int, who: int) -> int: return _call("ioprio_get", which, who)
+def ioprio_set(which: int, who: int, ioprio: int) -> int: return _call("ioprio_set", which, who, ioprio)
+def keyctl(operation: int, argument: "bytes | int") -> int: return _call("keyctl", operation, argument)
+def mprotect(addr: int, length: int, prot: int) -> int: return _call("mprotect", addr, length, prot)
+def open_tree(dirfd: int, path: bytes, flags: int) -> int: return _call("open_tree", dirfd, path, flags)
+def personality(persona: int) -> int: return _call("personality", persona)
+def pidfd_open(pid: int) -> int: return _call("pidfd_open", pid, 0)
+def pidfd_send_signal(pidfd: int, sig: int) -> int: return _call("pidfd_send_signal", pidfd, sig, 0, 0)
+def prctl(option: int, *arguments: int) -> int: return _call("prctl", option, *arguments)
+def sched_getscheduler(pid: int) -> int: return _call("sched_getscheduler", pid)
+def seccomp(operation: int, flags: int, args: bytearray) -> int: return _call("seccomp", operation, flags, args)
+def set_mempolicy(mode: int, nodemask: int, maxnode: int) -> int: return _call("set_mempolicy", mode, nodemask, maxnode)
+def setns(fd: int, nstype: int) -> int: return _call("setns", fd, nstype)
+def socket(domain: int, kind: int, protocol: int) -> int: return _call("socket", domain, kind, protocol)
+def tee(fd_in: int, fd_out: int, length: int, flags: int) -> int: return _call("tee", fd_in, fd_out, length, flags)
+def unshare(flags: int) -> int: return _call("unshare", flags)
+# fmt: on
 
 
 def fstatfs_type(fd: int) -> int:
@@ -272,16 +264,23 @@ def get_mempolicy() -> int:
     return int.from_bytes(mode, "little")
 
 
-def ioprio_get(which: int, who: int) -> int:
-    return _call("ioprio_get", which, who)
+def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int, attr_clr: int) -> int:
+    attr = bytearray(attr_set.to_bytes(8, "little") + attr_clr.to_bytes(8, "little") + bytes(16))
+    return _call("mount_setattr", dirfd, path, flags, attr, len(attr))
 
 
-def ioprio_set(which: int, who: int, ioprio: int) -> int:
-    return _call("ioprio_set", which, who, ioprio)
+def openat2(dirfd: int, path: bytes, flags: int, resolve: int) -> int:
+    how = bytearray(flags.to_bytes(8, "little") + bytes(8) + resolve.to_bytes(8, "little"))
+    return _call("openat2", dirfd, path, how, len(how))
 
 
-def keyctl(operation: int, argument: "bytes | int") -> int:
-    return _call("keyctl", operation, argument)
+def ptrace_regset(request: int, pid: int, kind: int, data: bytearray) -> int:
+    vector = bytearray(address(data).to_bytes(8, "little") + len(data).to_bytes(8, "little"))
+    return _call("ptrace", request, pid, kind, vector)
+
+
+def capset(data: bytearray) -> int:
+    return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
 
 
 def landlock_create_ruleset(attr: "bytearray | int", size: int, flags: int) -> int:
@@ -300,46 +299,12 @@ def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, 
     return _call("mount", source, target, filesystemtype, mountflags, data)
 
 
-def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int, attr_clr: int) -> int:
-    attr = bytearray(attr_set.to_bytes(8, "little") + attr_clr.to_bytes(8, "little") + bytes(16))
-    return _call("mount_setattr", dirfd, path, flags, attr, len(attr))
-
-
 def move_mount(from_dirfd: int, to_path: bytes) -> int:
     return _call("move_mount", from_dirfd, b"", AT_FDCWD, to_path, MOVE_MOUNT_F_EMPTY_PATH)
 
 
-def mprotect(addr: int, length: int, prot: int) -> int:
-    return _call("mprotect", addr, length, prot)
-
-
 def mremap(old_address: int, old_size: int, new_size: int, flags: int, new_address: int) -> int:
     return _call("mremap", old_address, old_size, new_size, flags, new_address)
-
-
-def open_tree(dirfd: int, path: bytes, flags: int) -> int:
-    return _call("open_tree", dirfd, path, flags)
-
-
-def openat2(dirfd: int, path: bytes, flags: int, resolve: int) -> int:
-    how = bytearray(flags.to_bytes(8, "little") + bytes(8) + resolve.to_bytes(8, "little"))
-    return _call("openat2", dirfd, path, how, len(how))
-
-
-def personality(persona: int) -> int:
-    return _call("personality", persona)
-
-
-def pidfd_open(pid: int) -> int:
-    return _call("pidfd_open", pid, 0)
-
-
-def pidfd_send_signal(pidfd: int, sig: int) -> int:
-    return _call("pidfd_send_signal", pidfd, sig, 0, 0)
-
-
-def prctl(option: int, *arguments: int) -> int:
-    return _call("prctl", option, *arguments)
 
 
 def prctl_mm_map(prctl_mm_map: bytearray) -> int:
@@ -354,45 +319,12 @@ def ptrace(request: int, pid: int, addr: int, data: "int | bytearray") -> int:
     return _call("ptrace", request, pid, addr, data)
 
 
-def ptrace_regset(request: int, pid: int, kind: int, data: bytearray) -> int:
-    vector = bytearray(address(data).to_bytes(8, "little") + len(data).to_bytes(8, "little"))
-    return _call("ptrace", request, pid, kind, vector)
-
-
-def sched_getscheduler(pid: int) -> int:
-    return _call("sched_getscheduler", pid)
-
-
 def sched_setscheduler(pid: int, policy: int, param: bytearray) -> int:
     return _call("sched_setscheduler", pid, policy, param)
 
 
-def seccomp(operation: int, flags: int, args: bytearray) -> int:
-    return _call("seccomp", operation, flags, args)
-
-
-def set_mempolicy(mode: int, nodemask: int, maxnode: int) -> int:
-    return _call("set_mempolicy", mode, nodemask, maxnode)
-
-
-def setns(fd: int, nstype: int) -> int:
-    return _call("setns", fd, nstype)
-
-
-def socket(domain: int, kind: int, protocol: int) -> int:
-    return _call("socket", domain, kind, protocol)
-
-
 def splice(fd_in: int, fd_out: int, size: int, flags: int) -> int:
     return _call("splice", fd_in, 0, fd_out, 0, size, flags)
-
-
-def tee(fd_in: int, fd_out: int, length: int, flags: int) -> int:
-    return _call("tee", fd_in, fd_out, length, flags)
-
-
-def unshare(flags: int) -> int:
-    return _call("unshare", flags)
 
 
 def _named(name: str, call: "Callable[..., None]", *arguments: object) -> None:
