@@ -30,12 +30,12 @@ class Entry:
     io: Stdio
     tools: "Tools | None" = None
     label = ""
-    files_label = ""  # SELinux's for the container's files, where the command gets a label of its
+    files_label = ""  # SELinux's for the container's files, where the command gets a label of its own
     bounding = permitted = ambient = guard = filter_count = 0
     no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
     proc_tree = -1
 
-    start_again: "Callable[[], object]"  # in a shelter (shelter.py)
+    start_again: "Callable[[], object]"  # in a shelter (hardening/readonly_host.py)
 
     def __init__(self, plan: "Plan", host_mounts: int = -1, host_root: str = "/") -> None:
         """Begin an entry by a checked Plan.
