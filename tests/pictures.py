@@ -30,9 +30,9 @@ CONTAINERS = {
     "batch": ("--user=app", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only"),
 }
 PICTURES = {
-    "help": ("--help",),
+    "help": ("-h",),
     "list": ("--list",),
-    "dry-run": ("--dry-run", "--profile", "general", "-u", "app", "web", "strace", "-p", "1"),
+    "dry-run": ("--dry-run", "--verbose", "--profile", "general", "-u", "app", "web", "strace", "-p", "1"),
     "why": ("--why", "web", "mount", "-t", "tmpfs", "none", "/mnt"),
 }
 # What differs from machine to machine: the process, how many capabilities root has, the security module

@@ -142,8 +142,14 @@ def test_the_table_fits_80_columns_and_marks_what_goes_beyond(run: Run, nsenter:
     name = run()
     done = nsenter("--dry-run", "--cap-add", "SYS_PTRACE", name, env={**engine, "COLUMNS": "80"}, check=True)
     assert max(map(len, done.stdout.splitlines())) <= 80
+    assert done.stdout.startswith(f"In {name}: as docker exec, plus SYS_PTRACE.\n")
     assert "default +SYS_PTRACE" in " ".join(done.stdout.split())
-    assert "nothing was entered" in " ".join(done.stdout.split())
+    assert "Nothing was run." in done.stdout and "seccomp" not in done.stdout
+    everything = nsenter("--dry-run", "--verbose", "--cap-add", "SYS_PTRACE", name, check=True).stdout
+    assert "raw nsenter" in everything and "seccomp" in everything
+    by_helper = nsenter("--dry-run", "--route", "helper", "--cap-add", "SYS_PTRACE", name, check=True).stdout
+    assert by_helper.startswith(done.stdout.splitlines()[0])
+    assert "docker exec" in by_helper and "plus SYS_PTRACE" in by_helper.split("Nothing was run")[1]
 
 
 def test_an_umask_of_ones_own_is_kept_without_the_containers_files(run: Run, engine: dict[str, str]) -> None:

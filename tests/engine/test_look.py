@@ -42,7 +42,9 @@ def test_list_shows_what_the_kernel_says(run: Run, nsenter: Call, pid_of: Any) -
     assert rows[proxy]["namespaces"]["net"]["joined"] == web
 
 
-def test_the_card_shows_everything_of_one_container(run: Run, nsenter: Call, pid_of: Any) -> None:
+def test_the_card_shows_everything_of_one_container(
+    run: Run, nsenter: Call, pid_of: Any, engine: dict[str, str]
+) -> None:
     name = run("--memory", "64m", "--ulimit", "nofile=512:1024", "--oom-score-adj", "300", "--user", "app")
     card = json.loads(nsenter("--list", "--format", "json", name, check=True).stdout)
     assert card["schema"] == "docker-nsenter.card/1"
@@ -55,8 +57,9 @@ def test_the_card_shows_everything_of_one_container(run: Run, nsenter: Call, pid
     assert card["limits"]["open files"] == [512, 1024]
     assert (card["oom_score_adj"], card["uid"]) == (300, 1000)
     assert card["namespaces"]["net"]["owner"]["uid"] == 0
-    shown = nsenter("--list", name, check=True).stdout
-    assert "512, at most 1024" in shown
+    shown = nsenter("--list", name, env={**engine, "COLUMNS": "80"}, check=True).stdout
+    assert "512, at most 1024" in shown and "64 MiB" in shown and "unlimited" in shown
+    assert shown == nsenter("--inspect", name, env={**engine, "COLUMNS": "80"}, check=True).stdout
     assert max(map(len, shown.splitlines())) <= 80
 
 
@@ -77,7 +80,6 @@ def test_without_root_the_list_says_what_cannot_be_read(run: Run, engine: dict[s
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
     assert "only root may read" in done.stdout.replace("\n", " ")
-    assert "host: cgroup user time" in done.stdout or "host: user time" in done.stdout
 
 
 def test_the_card_of_a_process_needs_no_engine(run: Run, nsenter: Call, pid_of: Any) -> None:

@@ -11,7 +11,8 @@ from docker_nsenter.engine.containers import Container
 from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.enter.linux.capabilities import names
 from docker_nsenter.errors import Problem
-from docker_nsenter.formatting.tables import show_listing
+from docker_nsenter.formatting import cards, console
+from docker_nsenter.formatting import listing as drawn
 from docker_nsenter.planning import defaults
 
 
@@ -72,11 +73,48 @@ def test_dockers_words_make_dockers_set(changes: dict[str, Any], expected: int) 
 
 def test_the_table_fits_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    show_listing(listing([container("web", privileged=True), container("proxy", cap_add=["NET_ADMIN"])], local=False))
+    drawn.show(listing([container("web", privileged=True), container("proxy", cap_add=["NET_ADMIN"])], local=False))
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
     assert "privileged" in said
-    assert "+ NET_ADMIN" in said
+    assert "+NET_ADMIN" in said
+
+
+def test_in_a_pipe_a_container_is_one_line_and_nothing_is_cut_or_padded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    long = container("x" * 90, cap_add=["NET_ADMIN", "SYS_PTRACE", "SYS_TIME"], pid_mode="host", memory=64 << 20)
+    drawn.show(listing([long, container("web")], local=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert len([line for line in lines if not line.startswith("note: ")]) == 3
+    assert "x" * 90 in lines[1] and "+NET_ADMIN, +SYS_PTRACE, +SYS_TIME" in lines[1] and "64 MiB" in lines[1]
+
+
+def test_only_what_is_unusual_is_red() -> None:
+    (usual,) = listing([container("web")], local=False)["containers"]
+    odd = listing([container("web", privileged=True, pid_mode="host", cap_add=["SYS_TIME"])], local=False)
+    cells = (drawn.who, drawn.namespaces, drawn.sets, drawn.filters)
+    assert {style for cell in cells for _, style in cell(usual)} == {"", console.NAME}
+    found = {text for cell in cells for text, style in cell(odd["containers"][0]) if style == console.WARNING}
+    assert found == {"privileged", "the host's pid", f"{(1 << 41).bit_length() - 1}: nearly all of the host's"} or any(
+        text.endswith("nearly all of the host's") for text in found
+    )
+
+
+def test_limits_have_units_and_what_is_the_same_is_said_once() -> None:
+    found = cards.cgroup_limits({"memory.max": "67108864", "memory.swap.max": "max", "cpu.max": "50000 100000"})
+    assert found == {"memory": "64 MiB", "swap": "unlimited", "CPUs at most": "0.5"}
+    old = {"memory.limit_in_bytes": "9223372036854771712", "cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}
+    assert cards.cgroup_limits(old) == {"memory": "unlimited", "CPUs at most": "unlimited"}
+    assert cards.limit_text([8 << 20, None], "stack size") == "8 MiB, at most unlimited"
+    row = {"uid_map": [[0, 0, 4294967295]], "gid_map": [[0, 0, 4294967295]], "cgroups": {"cpu": "/a", "pids": "/a"}}
+    facts = {"beyond_default": [], "below_default": [], "seccomp_filters": 1, "no_new_privs": False, "label": ""}
+    shown = cards.sections({**row, **facts, "namespaces": {}, "effective": [], "bounding": []})
+    assert shown["Identity"] == [("ids", "the host's", "")]
+    assert shown["Cgroups"] == [("path", "/a", "")]
+    assert shown["Capabilities"][0] == ("effective, bounding", "none", "")
 
 
 def test_list_needs_no_container_and_no_typer() -> None:
@@ -84,7 +122,11 @@ def test_list_needs_no_container_and_no_typer() -> None:
     assert plain is not None
     assert plain[1:] == ("", [])
     assert options.read(["--list"]) == plain
-    assert options.request_of(["--list", "web"]).container == "web"
+    assert (
+        options.request_of(["--list", "web"]).container == options.request_of(["--inspect", "web"]).container == "web"
+    )
+    with pytest.raises(Problem, match="no container"):
+        options.request_of(["--inspect"])
     with pytest.raises(Problem, match="runs nothing"):
         options.request_of(["--list", "web", "ls"])
     with pytest.raises(Problem, match="no container"):

@@ -33,7 +33,7 @@ def show(planned: Planned) -> int:
     found = _as_root(plan) if plan["route"] == "local" else None
     by_exec = _as_root(circumstances.plan(explain.exec_request(request), container)) if found else None
     shown = explain.explanation(request, container, plan, circumstances, found, by_exec, planned.why)
-    return output.show(shown, "explanation", as_json=request.format == "json")
+    return output.show(shown, "explanation", as_json=request.format == "json", verbose=request.verbose)
 
 
 def _as_root(plan: "Plan") -> "Restrictions | None":

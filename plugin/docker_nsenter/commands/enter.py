@@ -12,6 +12,9 @@ from ..routes import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from ..enter.validate import Plan
 
 
@@ -37,7 +40,7 @@ def enter(planned: Planned) -> int:
     """Enter by the Plan's route; return the command's exit status."""
     if planned.plan["route"] == "local":
         return local.enter(planned.plan, planned.container.runtime)
-    add_packages()
+    show_pulls()
     from ..routes.helper import helper  # 20 ms with what it imports, which the local route does without
 
     return helper.enter(planned)
@@ -49,7 +52,21 @@ def add_tools(request: Request, options: endpoints.Globals, plan: "Plan") -> Non
 
     if "mnt" not in plan["namespaces"]:
         raise Problem("--tools goes with the container's files; without them this machine's programs are there already")
+    show_pulls()
     plan["tools"] = tools.find(request.tools or "", options, local=plan["route"] == "local", only_look=request.dry_run)
+
+
+def show_pulls() -> None:
+    """Let a pull be drawn, should there be one; rich is imported then and not before."""
+    add_packages()
+    from ..engine import images
+
+    def draw(name: str, events: "Iterator[dict[str, Any]]") -> None:
+        from ..formatting import progress
+
+        progress.pull(name, events)
+
+    images.watch = draw
 
 
 def callers_environment() -> dict[str, str]:

@@ -65,6 +65,7 @@ def describe(container: "Container", *, local: bool) -> "Row":
         "pid": container.pid,
         "privileged": container.privileged,
         "user": container.user,
+        "memory": container.memory or None,
         "notes": [],
     }
     if not local:

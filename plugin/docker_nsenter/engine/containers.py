@@ -22,7 +22,7 @@ class Container:
 
     id = name = image = status = hostname = domainname = user = workdir = ""
     apparmor = selinux = runtime = network_mode = pid_mode = ipc_mode = uts_mode = userns_mode = cgroupns_mode = ""
-    pid = oom_score_adj = owner = 0
+    pid = oom_score_adj = owner = memory = 0
     tty = privileged = False
 
     def __init__(self) -> None:
@@ -160,6 +160,7 @@ def read_container(reply: object) -> Container:
         found.cap_add = [str(word) for word in host.get("CapAdd") or []]
         found.cap_drop = [str(word) for word in host.get("CapDrop") or []]
         found.ulimits = [(str(row["Name"]), int(row["Soft"]), int(row["Hard"])) for row in host.get("Ulimits") or []]
+        found.memory = int(host.get("Memory") or 0)
         found.oom_score_adj = int(host.get("OomScoreAdj") or 0)
         found.privileged = host.get("Privileged") is True
         found.tty = config.get("Tty") is True

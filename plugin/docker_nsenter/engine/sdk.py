@@ -1,6 +1,7 @@
 """The docker SDK, over a stream that docker itself carries; the one place that imports it (130 ms)."""
 
 import os
+from socket import socket
 from typing import Any
 
 import docker
@@ -77,7 +78,7 @@ class Connection(HTTPConnection):
 
     def connect(self) -> None:
         """Dial."""
-        self.sock = transport.connect(self.endpoint)
+        self.sock = socket(fileno=transport.connect(self.endpoint).detach())  # http.client wants Python's own kind
         self.sock.settimeout(self.seconds)
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def show(found: "dict[str, Any]", kind: str, *, as_json: bool) -> int:
+def show(found: "dict[str, Any]", kind: str, *, as_json: bool, verbose: bool = False) -> int:
     """Print a `listing`, a `card` or an `explanation`; return the exit status."""
     if as_json:
         import json
@@ -17,8 +17,10 @@ def show(found: "dict[str, Any]", kind: str, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
     add_packages()
-    from . import tables  # rich takes 50 ms to import
+    from . import cards, listing, preview  # rich takes 50 ms to import
 
-    draw = {"listing": tables.show_listing, "card": tables.show_card, "explanation": tables.show_explanation}
-    draw[kind](found)
+    if kind == "explanation":
+        preview.show(found, verbose=verbose)
+    else:
+        {"listing": listing.show, "card": cards.show}[kind](found)
     return 0

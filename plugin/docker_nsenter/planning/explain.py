@@ -81,6 +81,7 @@ def explanation(
     return {
         "schema": SCHEMA,
         "plan": plan,
+        "docker_exec_plan": circumstances.plan(exec_request(request), container),
         "route": {"name": plan["route"], "why": why, "ready": found is not None or plan["route"] == "helper"},
         "namespaces": found["namespaces"] if found else None,
         "restrictions": {column: columns.get(column) for column in COLUMNS},
@@ -142,7 +143,10 @@ def changes(
             other: Facts = dict(circumstances.plan(without, container))
         except Problem:  # the rest contradicts itself without this option
             continue
-        differing = {field: [other[field], now] for field, now in dict(plan).items() if other[field] != now}
+        late = {"route"} if name == "tools" else {"route", "tools"}  # decided after the rest, whatever the option
+        differing = {
+            field: [other[field], now] for field, now in dict(plan).items() if other[field] != now and field not in late
+        }
         found.append({"option": spelled(name, value), "changes": differing})
     return found
 
