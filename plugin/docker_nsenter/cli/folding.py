@@ -1,7 +1,7 @@
 """Write the spellings of an option as a reader needs them: pairs in one word, other names of the same left out."""
 
 ALIASES = ("--network", "--cgroupns")
-ALIASES_ARE = "docker run's words for --net and --cgroup, in all of these"
+ALIASES_ARE = "Other names of --net and --cgroup, as in docker run; also with --no- and -only"
 
 
 def folded(words: tuple[str, ...], both: str) -> list[tuple[tuple[str, ...], str]]:

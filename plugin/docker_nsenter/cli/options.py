@@ -21,7 +21,7 @@ SUMMARY = (
     "Debug a running container with your own tools, under its own restrictions.",
     "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), "
     "or pid:N (a process on this machine, without an engine). "
-    "COMMAND defaults to a shell of the container. Options stop at CONTAINER.",
+    "COMMAND defaults to a shell. Options go before CONTAINER.",
 )
 # -h: what people use, in so few words that all of it is one screen
 USUAL = (
@@ -37,36 +37,39 @@ USUAL = (
     ("--inspect", "Show everything about one container"),
 )
 EXAMPLES = (
-    ("docker nsenter web", "a shell, or sudo docker nsenter web"),
+    ("docker nsenter web", "open a shell (sudo may be needed)"),
     ("docker nsenter --tools host web", "the same, with this machine's programs"),
-    ("docker nsenter --net-only web ss -tln", "what listens in there"),
-    ("docker nsenter --why web touch /sys/x", "why permission is denied"),
-    ("docker nsenter --inspect web", "namespaces, capabilities, limits"),
+    ("docker nsenter --net-only web ss -tln", "show its listening ports"),
+    ("docker nsenter --why web touch /sys/x", "find out why permission is denied"),
+    ("docker nsenter --inspect web", "show its capabilities, limits and more"),
 )
 MORE = "All options: docker nsenter --help, or man docker-nsenter"
 # The man page's own parts: what a screen of help has no room for
 TOOLS = (
-    ("docker nsenter --tools host web htop", "this machine's programs, in a container that may have none"),
-    ("docker nsenter --tools alpine web apk info", "the programs of an image, pulled when it is not there"),
-    ("docker nsenter --tools ./root web gdb -p 1", "the programs of a directory that holds a root"),
-    ("docker nsenter --tools /bin/busybox web vi /etc/hosts", "one static program and its applets"),
-    ("docker nsenter --cap-add SYS_PTRACE --tools host web strace -p 1", "one capability more than the container has"),
+    ("docker nsenter --tools host web htop", "run this machine's htop in a container that has none"),
+    ("docker nsenter --tools alpine web apk info", "use the programs of an image, pulled if it is missing"),
+    ("docker nsenter --tools ./root web gdb -p 1", "use the programs of a root filesystem in ./root"),
+    ("docker nsenter --tools /bin/busybox web vi /etc/hosts", "use one static program and its applets"),
+    (
+        "docker nsenter --cap-add SYS_PTRACE --tools host web strace -p 1",
+        "add a capability that the container does not have",
+    ),
 )
 DATE = "2026-11-25"
 VARIABLES = (
     (
         "DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY, DOCKER_API_VERSION",
-        "as docker(1)",
+        "the same as for docker(1)",
     ),
-    ("DOCKER_NSENTER_TIMEOUT", "seconds that the engine has for an answer (10)"),
-    ("NO_COLOR", "when it is not empty, nothing is coloured"),
-    ("COLUMNS", "the width of the help, where it is not the terminal's"),
+    ("DOCKER_NSENTER_TIMEOUT", "seconds to wait for the engine to answer (default: 10)"),
+    ("NO_COLOR", "if it is not empty, the output has no colour"),
+    ("COLUMNS", "width of the help (default: the width of the terminal)"),
 )
 FILES = (
-    ("~/.docker/cli-plugins/docker-nsenter", "the plugin of one user"),
+    ("~/.docker/cli-plugins/docker-nsenter", "the plugin for one user"),
     (
         "/usr/local/lib/docker/cli-plugins/docker-nsenter",
-        "the plugin of the machine, root's alone: use this one with sudo",
+        "the plugin for all users and for sudo, owned by root",
     ),
 )
 SEE_ALSO = (
@@ -81,28 +84,28 @@ SEE_ALSO = (
 STATUSES = (
     ("0-255", "the command's own exit status"),
     ("128+n", "signal n ended the command"),
-    ("125", "nothing was run: usage, engine, or a restriction that can't be put in place"),
+    ("125", "nothing ran: a usage or engine error, or a restriction that can't be applied"),
     ("126", "the command can't be executed"),
     ("127", "the command is not found"),
 )
 SPACES, RULES, PROCESS, LOOK, ROUTE = (
-    "Namespaces (default: all)",
+    "Namespaces to join (default: all)",
     "Restrictions",
     "Process",
-    "Look, don't enter",
+    "Look and explain",
     "Route",
 )
 PANELS = (SPACES, RULES, PROCESS, LOOK, ROUTE)
 # What each namespace holds, in the user's words
 SENSES = {
-    "userns": "the user and group ids",
+    "userns": "the user and group IDs",
     "mount": "the files",
     "uts": "the host name",
     "ipc": "shared memory and message queues",
     "net": "the network (interfaces, ports, routes)",
     "pid": "the processes",
-    "cgroup": "the view of the control groups",
-    "time": "the clocks that count from the start",
+    "cgroup": "the view of the cgroup tree",
+    "time": "the clocks since boot (monotonic, boottime)",
 }
 
 
@@ -119,7 +122,7 @@ def enter(
         option(
             "--privileged/--drop-caps",
             panel=RULES,
-            text="Keep every capability that you have / Keep only the container's capabilities (the default)",
+            text="Keep all of your capabilities / Keep only the container's capabilities (the default)",
         ),
     ] = None,
     cap_add: Annotated[
@@ -140,7 +143,7 @@ def enter(
         option(
             "--profile",
             panel=RULES,
-            text="Start from a set of options, named as in kubectl debug; other options win over it",
+            text="Start from a preset, named as in kubectl debug; other options override it",
             metavar="general|baseline|restricted|netadmin|sysadmin",
         ),
     ] = None,
@@ -153,10 +156,10 @@ def enter(
         ),
     ] = True,
     user: Annotated[
-        str | None, option("--user", "-u", panel=PROCESS, text="User, as NAME|UID[:GROUP|GID]", metavar="USER")
+        str | None, option("--user", "-u", panel=PROCESS, text="Run as this user: NAME|UID[:GROUP|GID]", metavar="USER")
     ] = None,
     workdir: Annotated[
-        str | None, option("--workdir", "-w", panel=PROCESS, text="Working directory", metavar="DIR")
+        str | None, option("--workdir", "-w", panel=PROCESS, text="Start in this directory", metavar="DIR")
     ] = None,
     env: Annotated[
         list[str], option("--env", "-e", panel=PROCESS, text="Set a variable, NAME=VALUE", metavar="ENV")
@@ -169,20 +172,20 @@ def enter(
         option(
             "--env-from",
             panel=PROCESS,
-            text="Take the variables from the container's settings (config, the default), from its process (pid), or none",
+            text="Take variables from the container's settings (config, the default), from its process (pid), or none",
             metavar="config|pid|none",
         ),
     ] = "config",
     shell: Annotated[
-        str | None, option("--shell", panel=PROCESS, text="Shell to run when there is no COMMAND", metavar="NAME")
+        str | None, option("--shell", panel=PROCESS, text="Shell to run if there is no COMMAND", metavar="NAME")
     ] = None,
     tools: Annotated[
         str | None,
         option(
             "--tools",
             panel=PROCESS,
-            text="Bring a shell and programs that only this session sees: this machine's (host), an image's, a "
-            "directory's (./DIR), or one static program (/bin/busybox)",
+            text="Use a shell and programs from this machine (host), an image, a directory (./DIR) or one static "
+            "program (/bin/busybox); only this session sees them",
             metavar="host|IMAGE|PATH",
         ),
     ] = None,
@@ -192,11 +195,11 @@ def enter(
             "--tty/--no-tty",
             "-t/-T",
             panel=PROCESS,
-            text="Allocate a terminal; -T allocates none (default: if you are at one) / Allocate no terminal",
+            text="Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal",
         ),
     ] = None,
     interactive: Annotated[
-        bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open without a terminal, too")
+        bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open, even without a terminal")
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
     dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, and run nothing")] = False,
@@ -208,7 +211,7 @@ def enter(
     ] = False,
     inspect: Annotated[bool, option("--inspect", panel=LOOK, text="Show everything about CONTAINER")] = False,
     verbose: Annotated[
-        bool, option("--verbose", panel=LOOK, text="With --dry-run: show the rows that are the same, too")
+        bool, option("--verbose", panel=LOOK, text="With --dry-run: also show the rows that do not differ")
     ] = False,
     format: Annotated[
         str, option("--format", panel=LOOK, text="Print a table or JSON (default: table)", metavar="table|json")
@@ -218,14 +221,17 @@ def enter(
         option(
             "--route",
             panel=ROUTE,
-            text="Start the command from this machine, or from a helper container on the engine (default: what works)",
+            text="Start the command from this machine, or from a helper container on the engine (default: whichever works)",
             metavar="auto|local|helper",
         ),
     ] = "auto",
     helper_image: Annotated[
         str | None,
         option(
-            "--helper-image", panel=ROUTE, text="Image with Python for a helper on another machine", metavar="IMAGE"
+            "--helper-image",
+            panel=ROUTE,
+            text="Image for a helper on another machine; it needs Python",
+            metavar="IMAGE",
         ),
     ] = None,
     **namespaces: bool,
@@ -249,7 +255,7 @@ def _signature() -> inspect.Signature:
         each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD
     ]
     for name, words, text in (
-        ("help", ("--help", "-h"), "Show this help; -h shows one screen of it"),
+        ("help", ("--help", "-h"), "Show this help; -h shows a short version"),
         ("version", ("--version",), "Show the version"),
     ):
         asked = option(*words, panel=LOOK, text=text, is_eager=True, callback=_want_help)
