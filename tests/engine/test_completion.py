@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -36,7 +37,7 @@ def complete(docker: Call, patient: Engine) -> Complete:
     def ask(*words: str, before: tuple[str, ...] = (), kind: str = "__complete", **environment: str) -> list[str]:
         done = docker(*before, kind, *words, env={**patient, **environment})
         *lines, directive = done.stdout.splitlines()
-        assert directive == ":4", done.stdout
+        assert directive in (":4", ":6"), done.stdout
         return lines
 
     return ask
@@ -65,7 +66,29 @@ def test_users_groups_and_programs_are_the_containers(run: Run, complete: Comple
     assert "app:extra" in names(complete("nsenter", "--user", "app:e"))
     assert names(complete("nsenter", name, "wge")) == {"wget"}
     assert names(complete("nsenter", "-it", name, "--", "hostn")) == {"hostname"}
-    assert complete("nsenter", name, "ls", "") == []
+
+
+def test_arguments_are_paths_in_the_container(run: Run, docker: Call, complete: Complete) -> None:
+    name = run("-w", "/etc")
+    docker(
+        "exec", name, "sh", "-c", "mkdir -p /only/here /only/'a b'; touch /only/file; ln -s ../../../../usr /only/up"
+    )
+    assert names(complete("nsenter", name, "cat", "/only/")) == {"/only/here/", "/only/file", "/only/up"}
+    assert names(complete("nsenter", name, "cat", "/on")) == {"/only/"}
+    assert "passwd" in names(complete("nsenter", name, "cat", "pass"))
+    assert names(complete("nsenter", "-w", "/only", name, "cat", "fi")) == {"file"}
+    assert complete("nsenter", name, "cat", "/only/up/include") == []
+
+
+def test_programs_are_those_that_will_run(run: Run, complete: Complete, tmp_path: Path) -> None:
+    name = run()
+    assert "docker" not in names(complete("nsenter", name, "dock"))
+    assert "docker" in names(complete("nsenter", "--net-only", name, "dock"))
+    assert "docker" in names(complete("nsenter", "--tools", "host", name, "dock"))
+    assert "wget" in names(complete("nsenter", "--tools", "host", name, "wg"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/mytool").touch(mode=0o755)
+    assert names(complete("nsenter", "--tools", str(tmp_path), name, "myt")) == {"mytool"}
 
 
 def test_a_path_in_the_container_leads_nowhere_else(run: Run, docker: Call, complete: Complete) -> None:

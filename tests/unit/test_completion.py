@@ -83,8 +83,23 @@ def test_variables_of_the_caller_are_offered_by_name(monkeypatch: pytest.MonkeyP
     assert offered("-eMY_") == {"-eMY_OWN": ""}
 
 
-def test_behind_the_command_nothing_is_offered() -> None:
-    assert offered("web", "ls", "") == {}
+def test_with_the_hosts_files_its_programs_and_files_are_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").touch(mode=0o755)
+    (tmp_path / "$(x)").touch(mode=0o755)
+    (tmp_path / "data").touch(mode=0o644)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert offered("--net-only", "web", "") == {"mine": ""}
+    assert offered("--no-mount", "web", "--", "m") == {"mine": ""}
+    assert wants_files(["--net-only", "web", "cat"], "") and wants_files(["--net-only", "web"], "/bin/")
+
+
+def test_ssh_and_tls_have_the_time_that_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_NSENTER_TIMEOUT", raising=False)
+    for host, seconds in (("unix:///x.sock", complete.LIMIT), ("ssh://far", complete.FAR_LIMIT)):
+        monkeypatch.setenv("DOCKER_HOST", host)
+        assert complete.limit(Globals()) == seconds
 
 
 def test_files_of_this_machine_only_where_one_is_wanted() -> None:
@@ -200,7 +215,7 @@ def test_a_context_that_is_missing_is_passed_over_in_silence(context: str) -> No
 
 def test_what_hangs_is_left_behind() -> None:
     started = time.monotonic()
-    found = complete.gather(lambda: (time.sleep(1000) or ("never", "") for _ in "x"))
+    found = complete.gather(lambda: (time.sleep(1000) or ("never", "") for _ in "x"), 0.2)
     assert found == []
     assert time.monotonic() - started < 30
 
@@ -210,7 +225,7 @@ def test_what_was_found_before_something_failed_is_kept() -> None:
         yield "first", "it is there"
         raise OSError
 
-    assert complete.gather(find) == [b"first\tit is there"]
+    assert complete.gather(find, 30) == [b"first\tit is there"]
 
 
 def test_completion_needs_no_slow_import(tmp_path: Path) -> None:

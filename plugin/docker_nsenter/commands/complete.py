@@ -19,13 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..cli.request import Request
     from ..engine.containers import Container
 
     Candidates = Iterator[tuple[str, str]]
 
 REQUESTS = ("__complete", "__completeNoDesc")
 LIMIT = 0.5  # seconds for all of it, or DOCKER_NSENTER_TIMEOUT; an ordinary answer takes 20 milliseconds
-FILES, NO_FILES = 0, 4  # cobra's directives: the shell may complete this machine's files, or must not
+FAR_LIMIT = 3.0  # the same where the engine is reached by ssh or TLS: to connect takes a second
+# cobra's directives: the shell may complete this machine's files, or must not; it adds no blank
+FILES, NO_SPACE, NO_FILES = 0, 2, 4
 HARMLESS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+@:/-")
 LONGEST, MOST = 128, 4000
 SECURITY = (
@@ -45,9 +48,10 @@ def main(argv: list[str]) -> int:
     if wants_files(done, word):
         posix.write(1, f":{FILES}\n".encode())
         return 0
-    lines = gather(lambda: candidates(done, word, options))
+    lines = gather(lambda: candidates(done, word, options), limit(options))
+    goes_on = len(lines) == 1 and lines[0].partition(b"\t")[0].endswith(b"/")  # a directory
     lines = [line.rstrip(b"\t") if described else line.partition(b"\t")[0] for line in lines]
-    answer = b"".join(line + b"\n" for line in lines) + f":{NO_FILES}\n".encode()
+    answer = b"".join(line + b"\n" for line in lines) + f":{NO_FILES | (NO_SPACE if goes_on else 0)}\n".encode()
     while answer:
         answer = answer[posix.write(1, answer) :]
     return 0
@@ -84,8 +88,12 @@ def _dockers_options() -> tuple[Globals, bool]:
 
 
 def wants_files(done: list[str], word: str) -> bool:
-    """Tell whether the value is a file of this machine: the one thing that shells complete better."""
+    """Tell whether a file of this machine is wanted: the one thing that shells complete better."""
     option, value, _ = pending(done, word)
+    where, at = place_of(done)
+    if where == "argument" or (where == "command" and "/" in word):
+        line = line_of(done[: at + 1])
+        return line is not None and "mnt" not in line.namespaces
     placeholder = placeholders().get(option, "")
     return placeholder == "FILE" or ("PATH" in placeholder.split("|") and value[:1] in ("/", ".", "~") and value != "")
 
@@ -106,6 +114,23 @@ def pending(done: list[str], word: str) -> tuple[str, str, str]:
 
 def position(done: list[str]) -> tuple[str, str]:
     """Tell what comes next: (value, OPTION), (container, ''), (command, CONTAINER) or (argument, CONTAINER)."""
+    where, at = place_of(done)
+    return where, done[at] if where != "container" else ""
+
+
+def line_of(words: list[str]) -> "Request | None":
+    """Read the options before a container, and the container; None for what is odd, or contradicts itself."""
+    from ..cli.request import Request, parse
+
+    try:
+        plain = parse(words)
+        return Request(*plain) if plain else None
+    except Problem:
+        return None
+
+
+def place_of(done: list[str]) -> tuple[str, int]:
+    """Tell what comes next, and where the option or the container that decides it stands."""
     at = 0
     while at < len(done) and done[at].startswith("-") and done[at] != "-":
         if done[at] == "--":
@@ -113,13 +138,13 @@ def position(done: list[str]) -> tuple[str, str]:
             break
         if done[at] in VALUES:
             if at + 1 == len(done):
-                return "value", done[at]
+                return "value", at
             at += 1
         at += 1
     if at >= len(done):
-        return "container", ""
+        return "container", -1
     rest = done[at + 1 :]
-    return "argument" if rest and rest != ["--"] else "command", done[at]
+    return "argument" if rest and rest != ["--"] else "command", at
 
 
 def placeholders() -> dict[str, str]:
@@ -130,21 +155,26 @@ def placeholders() -> dict[str, str]:
 # --- in time or not at all -------------------------------------------------------------------------------------------
 
 
-def limit() -> float:
+def limit(options: Globals) -> float:
     """Tell how many seconds there are: fewer than for an entry, unless the user has said how many."""
-    from ..engine.http import timeout
+    from ..engine.http import is_local, timeout
 
-    return timeout() if os.environ.get("DOCKER_NSENTER_TIMEOUT") else LIMIT
+    if os.environ.get("DOCKER_NSENTER_TIMEOUT"):
+        return timeout()
+    try:
+        return LIMIT if is_local(endpoint(options, os.environ)) else FAR_LIMIT
+    except Problem:  # there is no such context
+        return LIMIT
 
 
-def gather(find: "Callable[[], Candidates]") -> list[bytes]:
+def gather(find: "Callable[[], Candidates]", seconds: float) -> list[bytes]:
     """Let a child find candidates; return the lines that came within the limit."""
     reader, writer = posix.pipe()
     child = posix.fork()
     if not child:
         _find_in_child(find, writer)
     posix.close(writer)
-    data, deadline = b"", monotonic() + limit()
+    data, deadline = b"", monotonic() + seconds
     while (left := deadline - monotonic()) > 0 and select([reader], [], [], left)[0]:
         chunk = posix.read(reader, 65536)
         if not chunk:
@@ -182,10 +212,12 @@ def candidates(done: list[str], word: str, options: Globals) -> "Candidates":
         found: Candidates = ((f"{joined}{name}", what) for name, what in values(option, value, options))
     elif where == "container":
         found = own_options() if word.startswith("-") else containers(word, options)
-    elif where == "command":
-        found = programs(container, options)
     else:
-        return
+        line = line_of([*done[: place_of(done)[1]], container])
+        if line is None or "mnt" in line.namespaces:
+            found = inside(container, word, line, options, command=where == "command")
+        else:
+            found = hosts(path_of([f"PATH={os.environ.get('PATH', '')}"])) if where == "command" else iter(())
     yield from ((name, what) for name, what in found if name.startswith(word if not option else joined + value))
 
 
@@ -330,7 +362,7 @@ def users(value: str, options: Globals) -> "Candidates":
     name, colon, _ = value.partition(":")
     path, fields = ("/etc/group", 3) if colon else ("/etc/passwd", 4)
     found: dict[str, list[str]] = {}
-    deadline = monotonic() + limit() / 25
+    deadline = monotonic() + limit(options) / 25
     for row in rows("/containers/json", options):
         title = clean(str((row.get("Names") or ["?"])[0]).lstrip("/"))  # type: ignore[index]
         for entry in split_rows(file_of(str(row.get("Id")), path, options), fields):
@@ -356,24 +388,79 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
     return archive[512 : 512 + size] if regular and size <= 1 << 20 else b""
 
 
-def programs(container: str, options: Globals) -> "Candidates":
-    """Yield the programs on the container's PATH where root may look; for others the shells that it lists."""
+def inside(container: str, word: str, line: "Request | None", options: Globals, *, command: bool) -> "Candidates":
+    """Yield what the word can be in there: a program of the tools or on the PATH, or a path.
+
+    Root looks for himself. Others, and those whose engine is elsewhere, get the shells that the container lists.
+    """
     from ..engine.containers import find, process
     from ..engine.http import is_local
 
     place = endpoint(options, os.environ)
-    if container.startswith("pid:"):
-        found = process(container)
-    elif is_local(place):
-        found = find(place, container, paused_ok=True)
-    else:
-        return
-    if posix.geteuid() == 0:
+    local = container.startswith("pid:") or is_local(place)
+    if not local:
+        from ..packages import add_packages
+
+        add_packages()
+    found = process(container) if container.startswith("pid:") else find(place, container, paused_ok=True)
+    looks = local and posix.geteuid() == 0
+    if command and line and line.tools:
+        yield from tools(line.tools, options, local=local)
+    if looks and (not command or "/" in word):
+        yield from paths(found, word, (line.workdir if line else "") or found.workdir or "/")
+    elif looks:
         yield from ((name, "") for name in on_path(found, path_of(found.env)))
-    elif found.id:
+    elif command and found.id:
         lines = file_of(found.id, "/etc/shells", options).decode("utf-8", "replace").splitlines()
         names = {line.rpartition("/")[2] for line in lines if line.startswith("/")}
         yield from ((name, "shell") for name in sorted(names) if harmless(name))
+
+
+def tools(word: str, options: Globals, *, local: bool) -> "Candidates":
+    """Yield the programs that --tools brings."""
+    from ..planning.tools import find
+
+    try:
+        planned = find(word, options, local=local, only_look=True)
+    except Problem:  # it is not there; what the container has may be
+        return
+    if planned["kind"] not in ("host", "tree"):
+        yield from ((name, "tools") for name in (planned["layers"][0].rpartition("/")[2],) if harmless(name))
+        return
+    roots = planned["layers"] or ([""] if planned["kind"] == "host" else [])
+    for root in roots:
+        yield from ((name, "tools") for name, _ in hosts([root + folder for folder in planned["path"]]))
+
+
+def hosts(directories: list[str]) -> "Candidates":
+    """Yield the programs in directories of this machine."""
+    from itertools import islice
+
+    for directory in directories[:64]:
+        try:
+            with os.scandir(directory or ".") as entries:
+                for entry in islice(entries, MOST):
+                    if harmless(entry.name) and runs(entry):
+                        yield entry.name, ""
+        except OSError:  # it is not there, or others may not look into it
+            continue
+
+
+def runs(entry: "os.DirEntry[str]") -> bool:
+    """Tell whether a directory's entry may be a program; a link's target is not looked at."""
+    return entry.is_symlink() or (entry.is_file() and bool(entry.stat(follow_symlinks=False).st_mode & 0o111))
+
+
+def paths(container: "Container", word: str, working: str) -> "Candidates":
+    """Yield paths in the container that begin with a word; directories end in a slash."""
+    from itertools import islice
+
+    head, slash, _ = word.rpartition("/")
+    above = (head or "/") if slash else "."
+    for entry in islice(listed(container, [above if above.startswith("/") else f"{working}/{above}"]), MOST):
+        if harmless(entry.name):
+            folder = entry.is_dir(follow_symlinks=False)
+            yield f"{head}{slash}{entry.name}{'/' if folder else ''}", ""
 
 
 def path_of(environment: list[str]) -> list[str]:
@@ -385,7 +472,14 @@ def path_of(environment: list[str]) -> list[str]:
 
 
 def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
-    """Yield the names of programs in directories of a container's; its links are followed inside its root only."""
+    """Yield the names of programs in directories of a container's."""
+    for entry in listed(container, directories):
+        if runs(entry) and harmless(entry.name):
+            yield entry.name
+
+
+def listed(container: "Container", directories: list[str]) -> "Iterator[os.DirEntry[str]]":
+    """Yield what is in directories of a container's; its links are followed inside its root only."""
     from itertools import islice
 
     from ..enter.errors import Refusal
@@ -399,12 +493,9 @@ def on_path(container: "Container", directories: list[str]) -> "Iterator[str]":
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
     for directory in directories[:32]:
         try:
-            inside = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
-            fd = syscalls.openat2(root, os.fsencode(directory or "/"), flags, inside)
+            within = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+            fd = syscalls.openat2(root, os.fsencode(directory or "/"), flags, within)
             with os.scandir(fd) as entries:
-                for entry in islice(entries, MOST):
-                    runs = entry.is_symlink() or (entry.is_file() and entry.stat(follow_symlinks=False).st_mode & 0o111)
-                    if runs and harmless(entry.name):
-                        yield entry.name
+                yield from islice(entries, MOST)
         except OSError:  # it is not there
             continue
