@@ -65,7 +65,7 @@ def without_notice(done: Done, directory: Path) -> Done:
     """Expect the one line that tells where the container was found."""
     own = [line for line in done.stderr.splitlines() if line.startswith(("docker nsenter:", "hint:"))]
     assert len(own) == 1, done.stderr
-    assert f"found web in its state: {directory}/data/containers/" in done.stderr
+    assert f"found web in the engine's files: {directory}/data/containers/" in done.stderr
     return done
 
 
@@ -101,7 +101,7 @@ def test_a_service_of_several_containers_is_not_guessed(private: Private, hung: 
     places = [path for path in states if _name(path).startswith("shop-cache-")]
     done = nsenter("cache", "echo", "in", env=hung)
     assert (done.returncode, done.stdout) == (125, "")
-    assert "the engine does not answer, and cache means several running containers: " in done.stderr
+    assert "the engine does not answer, and cache matches several running containers: " in done.stderr
     assert len(places) == 2
     assert all(str(place) in done.stderr for place in places)
 

@@ -222,7 +222,7 @@ def test_what_ends_or_stops_a_command_is_told_as_on_the_local_route(run: Run, he
     missing = helper(name, "sl")
     assert (missing.returncode, missing.stderr) == (
         127,
-        "docker nsenter: cannot run sl: there is no such program on the PATH there\n",
+        "docker nsenter: cannot run sl: no such program on the PATH\n",
     )
     assert helper(name, "/etc/passwd").returncode == 126
 

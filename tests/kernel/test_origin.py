@@ -86,7 +86,7 @@ def test_root_takes_no_code_that_others_can_change(
     marker = tmp_path / "marker"
     done = run_plan(plan_for(unshared(), "touch", str(marker)), library=library)
     assert done.returncode == 125
-    assert "no code is run that others can change: /" in done.stderr
+    assert "refusing to run code as root that others can change: /" in done.stderr
     assert str(place) in done.stderr or spoil is somebodys
     assert "hint: sudo scripts/install --system" in done.stderr
     assert len(done.stderr.splitlines()) == 2

@@ -191,21 +191,21 @@ RAISED: list[Row] = [
     ('context "b" does not exist', "docker context ls", lambda: reached("-c", "b")),
     ("the name of the container is empty", "", lambda: containers.quote("")),
     ("the name of the container is empty", "run 'docker nsenter --help' for more information", lambda: request("")),
-    ("no container is named", "run 'docker nsenter --help' for more information", request),
-    ("no container is named: web is the value of -u", "docker ps", lambda: request("-u", "web")),
+    ("no container given", "run 'docker nsenter --help' for more information", request),
+    ("no container given: web is the value of -u", "docker ps", lambda: request("-u", "web")),
     (
-        "pid:web names no process: behind pid: stands its number",
+        "pid:web is not a process: give its process ID, as in pid:1234",
         "docker nsenter web",
         lambda: containers.process("pid:web"),
     ),
     ("there is no process 4194303", "", lambda: containers.process("pid:4194303")),
     (
-        "the engine's answer is not what a docker engine says of a container",
+        "the engine's answer does not describe a container",
         "",
         lambda: containers.read_container({"Id": "x"}),
     ),
     (
-        "what listens on unix:///x.sock does not answer as a docker engine does",
+        "unix:///x.sock does not answer like a docker engine",
         "",
         lambda: raised(answers.odd(endpoint())),
     ),
@@ -240,7 +240,7 @@ RAISED: list[Row] = [
         lambda: state(Status="exited", Running=False, ExitCode=3),
     ),
     (
-        "container web runs under runsc, whose processes this kernel does not know",
+        "container web runs under runsc, which hides its processes from this kernel",
         "docker exec web works with every runtime",
         lambda: state(runtime="runsc", **RUNNING),
     ),
@@ -251,7 +251,7 @@ RAISED: list[Row] = [
     ),
     ("no such container: xyz", "docker ps", lambda: names.choose("xyz", [], lambda _: {})),
     (
-        "no such container: wax; these are called much like it: tax, wad",
+        "no such container: wax; similar names: tax, wad",
         "docker ps",
         lambda: names.choose("wax", [{**ROW, "Names": ["/tax"]}, {**ROW, "Names": ["/wad"]}], lambda _: {}),
     ),
@@ -266,12 +266,12 @@ RAISED: list[Row] = [
         lambda: names.choose("db", [{**ROW, "State": "exited"}], lambda _: {}),
     ),
     (
-        "db means 2 running containers: a, b",
+        "db matches 2 running containers: a, b",
         "docker nsenter a",
         lambda: names.choose("db", [{**ROW, "Names": ["/a"]}, {**ROW, "Names": ["/b"], "Id": "2" * 64}], lambda _: {}),
     ),
     (
-        "no-new-privileges is true or false, not 'x'",
+        "no-new-privileges must be true or false, not 'x'",
         "",
         lambda: planned("--security-opt", "no-new-privileges=x", "web"),
     ),
@@ -281,7 +281,7 @@ RAISED: list[Row] = [
     ("invalid environment variable: '=x'", "-e NAME=VALUE", lambda: planned("-e", "=x", "web")),
     ("cannot read --env-file /no: No such file or directory", "", lambda: planned("--env-file", "/no", "web")),
     (
-        "--security-opt seccomp=a.json: the container's own filter is used, or none",
+        "--security-opt seccomp=a.json: no other profile can be loaded; use the container's own or unconfined",
         "--security-opt seccomp=unconfined",
         lambda: planned("--security-opt", "seccomp=a.json", "web"),
     ),
@@ -291,18 +291,22 @@ RAISED: list[Row] = [
         lambda: planned("--security-opt", "foo", "web"),
     ),
     (
-        "--net-only is exactly one namespace: it goes with no other",
+        "--net-only joins only one namespace: it can't be combined with others",
         "several namespaces: --net --pid",
         lambda: request("--net-only", "--pid-only", "web"),
     ),
-    ("--net joins only what is named, so --no-pid contradicts it", "", lambda: request("--net", "--no-pid", "web")),
     (
-        "--list shows containers and runs nothing",
+        "--net joins only the namespaces you name, so --no-pid contradicts it",
+        "",
+        lambda: request("--net", "--no-pid", "web"),
+    ),
+    (
+        "--list only shows containers: it takes no command and no --dry-run",
         "--dry-run shows what a command would get",
         lambda: request("--list", "web", "ls"),
     ),
     (
-        "--why watches the command to its end, and --detach does not wait for that",
+        "--why watches the command until it ends, so it can't be combined with --detach",
         "",
         lambda: request("--why", "--detach", "web", "ls"),
     ),
@@ -310,11 +314,15 @@ RAISED: list[Row] = [
     ("the plan is not an object", "", lambda: validate.accept([])),
     ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.accept({})),
     (
-        "the plan's filters do not fit what it says of seccomp",
+        "the plan's filters contradict its seccomp setting",
         "",
         lambda: validate.accept({**planned("web"), "seccomp": "given"}),
     ),  # type: ignore[dict-item]
-    ("3000000000 is no user or group id: the largest is 2147483647", "", lambda: credentials.number("3000000000")),
+    (
+        "3000000000 is not a valid user or group ID: the largest is 2147483647",
+        "",
+        lambda: credentials.number("3000000000"),
+    ),
     ("the container has no user nobdy in its /etc/passwd", "", lambda: credentials._user([], "nobdy")),
     ("the container has no group x in its /etc/group", "", lambda: credentials._group([], "x")),
     (
@@ -322,16 +330,16 @@ RAISED: list[Row] = [
         "",
         lambda: entry(joined=["user"], target=SimpleNamespace(read=lambda _: b"")).host_id(7, "uid_map"),
     ),
-    ("cannot add SYS_PTRACE: this process does not hold it itself", "", lacking),
-    ("the process that enters reported something that cannot be", "", lambda: reported("?", "")),
+    ("cannot add SYS_PTRACE: you do not hold it yourself", "", lacking),
+    ("the process that starts the command sent an invalid report", "", lambda: reported("?", "")),
     ("cancelled", "", cancelled),
     (
-        "the entry was ended from outside (signal 9) before the command could start",
+        "a process of docker nsenter was killed (signal 9) before the command could start",
         "",
         ended_from_outside,
     ),
-    ("--tools ./x: the engine's machine does not have this machine's files", "--tools IMAGE", distant_tools),
-    ("the helper's image my/python can't be pulled: no route", "--helper-image names one that can", not_pulled),
+    ("--tools ./x: the engine is on another machine, which does not have your files", "--tools IMAGE", distant_tools),
+    ("the helper's image my/python can't be pulled: no route", "choose another with --helper-image IMAGE", not_pulled),
     ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 0 13 write")),
     (
         "cannot run a shell: the container has none (no bash, ash or sh)",
@@ -339,7 +347,7 @@ RAISED: list[Row] = [
         lambda: reported("F", "execve 127 2 No such file or directory"),
     ),
     (
-        "cannot run sl: there is no such program on the PATH there",
+        "cannot run sl: no such program on the PATH",
         "",
         lambda: reported("F", "execve 127 2 No such file or directory", command=["sl"]),
     ),
@@ -359,29 +367,29 @@ RAISED: list[Row] = [
         lambda: transport.attach(listening(b""), "a"),
     ),
     (
-        "the engine at {} gives no stream to the helper: HTTP/1.1 404 Not Found",
+        "the engine at {} refuses a stream to the helper: HTTP/1.1 404 Not Found",
         "",
         lambda: transport.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "a"),
     ),
     (
-        "reaching ssh://far needs the docker command, and there is none on the PATH",
+        "reaching ssh://far needs the docker command, which is not on the PATH",
         "",
         lambda: transport.connect(endpoint("ssh://far")),
     ),
     (
-        "the engine did not take the helper's empty image",
+        "the engine did not import the helper's empty image",
         "",
         lambda: images.empty(listening(b'HTTP/1.0 200 OK\r\n\r\n{"status": "x"}'), "x"),
     ),
     (
-        "a detached command that is not in the container's cgroup ends with its helper",
+        "a detached command outside the container's cgroup would end with its helper",
         "leave out --detach",
         lambda: helper.enter(
             SimpleNamespace(endpoint=endpoint(), plan={"namespaces": ["pid"], "detach": True, "cgroups": False})
         ),
     ),
     (
-        "this is a plugin of docker's, and 'bogus' is not its name",
+        "'bogus' is not a command of this docker plugin",
         "docker nsenter --help",
         lambda: dispatch.run(["bogus"]),
     ),
@@ -404,18 +412,18 @@ HELD = {
     "the engine at {} does not answer within {} seconds": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
     "the engine says: {}": "engine/test_lookup.py::test_a_reply_that_is_not_what_it_should_be",
     'context "{}" cannot be read: {}': "unit/test_errors.py::test_a_context_that_can_t_be_read",
-    "{}; found {} in its state: {}": "engine/test_engine_down.py::test_it_says_what_happened_and_where_it_looked",
+    "{}; found {} in the engine's files: {}": "engine/test_engine_down.py::test_it_says_what_happened_and_where_it_looked",
     "--env-file {}: a variable's name contains white space: {}": "unit/test_errors.py::test_a_file_of_variables_with_a_blank",
     "unexpected {}: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "cannot enter: {}: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "the plan cannot be read: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "out of memory": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
-    "entering needs the engine's own Linux machine; here only --help works": "unit/test_errors.py::test_elsewhere_than_on_linux",
+    "this needs Linux; here only --help works": "unit/test_errors.py::test_elsewhere_than_on_linux",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "a process in the container holds a lease on its {} and does not give it up": "kernel/test_credentials.py::",
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
-    "as root, no code is run that others can change: {} is not root's alone": "kernel/test_origin.py::",
+    "refusing to run code as root that others can change: {}": "kernel/test_origin.py::",
     "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
     "cannot carry the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
     "the container is paused: nothing in it can run": "engine/test_lookup.py::test_a_paused_one_says_so_and_nothing_hangs",
@@ -456,7 +464,7 @@ HELD = {
     "--tools {}: {}": "engine/test_tools.py::test_a_file_that_is_not_there_is_named",
     "--tools {}: the image is for {}/{}, not {}": "engine/test_tools.py::",
     "the helper of image {} did not start: {}": "engine/test_helper.py::test_an_image_without_a_python_that_works_is_no_helper",
-    "the engine does not answer, and {} means several running containers: {}": "engine/test_engine_down.py::",
+    "the engine does not answer, and {} matches several running containers: {}": "engine/test_engine_down.py::",
     "--tools {}: the image cannot be unpacked": "engine/test_tools.py::",
     "--tools {}: the image's layers are compressed by zstd, which Python can read from 3.14 on": "engine/test_tools.py::",
     "--tools {}: the directory that you are in was deleted": (
@@ -527,7 +535,7 @@ def test_a_file_of_variables_with_a_blank(tmp_path: Path) -> None:
 
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(Problem, match="entering needs the engine's own Linux machine") as caught:
+    with pytest.raises(Problem, match="this needs Linux") as caught:
         dispatch.run(["nsenter", "web"])
     assert "docker exec" in caught.value.hint
 
@@ -540,8 +548,8 @@ def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--help", 0, "Usage:  docker-nsenter install"),
         ("version", 0, "docker nsenter 0.1.0"),
         ("__complete nsenter --cap-a", 0, "--cap-add\tAdd a capability"),
-        ("nsenter web", 125, "docker nsenter: entering needs the engine's own Linux machine"),
-        ("nsenter --list", 125, "docker nsenter: entering needs the engine's own Linux machine"),
+        ("nsenter web", 125, "docker nsenter: this needs Linux"),
+        ("nsenter --list", 125, "docker nsenter: this needs Linux"),
     ],
 )
 def test_elsewhere_the_plugin_says_what_it_can_do(line: str, status: int, said: str) -> None:

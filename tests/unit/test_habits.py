@@ -116,8 +116,8 @@ def test_every_stranger_is_refused_with_a_reason(name: str) -> None:
 
 
 def test_a_container_that_was_swallowed_is_named() -> None:
-    assert refused("-e web").sentence == "no container is named: web is the value of -e"
-    assert refused("-i").sentence == "no container is named"
+    assert refused("-e web").sentence == "no container given: web is the value of -e"
+    assert refused("-i").sentence == "no container given"
 
 
 def test_a_program_may_be_called_like_an_option_behind_a_double_dash() -> None:

@@ -30,7 +30,7 @@ def test_a_container_without_labels_has_no_other_spelling() -> None:
 
 
 def test_many_candidates_are_cut_off() -> None:
-    with pytest.raises(Problem, match="web means 9 running containers: shop/web/1, .* and 4 more") as caught:
+    with pytest.raises(Problem, match="web matches 9 running containers: shop/web/1, .* and 4 more") as caught:
         choose("web", [row(n, f"c{n}", **service("shop", "web", n)) for n in range(1, 10)], lambda _: {})
     assert caught.value.hint == "docker nsenter shop/web/1"
 

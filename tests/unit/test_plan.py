@@ -117,7 +117,7 @@ def test_dockers_own_variables_stay_out() -> None:
     "reply", [None, [], {}, {"State": 1}, {"Id": "x", "Name": "y", "State": {"Pid": "z"}}, "text", 3]
 )
 def test_a_reply_that_is_not_what_it_should_be_is_refused(reply: object) -> None:
-    with pytest.raises(Problem, match="not what a docker engine says"):
+    with pytest.raises(Problem, match="does not describe a container"):
         read_container(reply)
 
 

@@ -310,8 +310,8 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
 def _nameless(words: list[str]) -> Problem:
     """Say that no container is named, and where it may have gone."""
     if len(words) > 1 and words[-2] in VALUES:
-        return Problem(f"no container is named: {words[-1]} is the value of {words[-2]}", "docker ps")
-    return usage("no container is named")
+        return Problem(f"no container given: {words[-1]} is the value of {words[-2]}", "docker ps")
+    return usage("no container given")
 
 
 def request_of(words: list[str]) -> Request:

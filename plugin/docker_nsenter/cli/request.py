@@ -58,14 +58,17 @@ class Request:
         self.listing: bool = values["listing"] or values["inspect"]
         if self.listing and (command or self.dry_run):
             word = "--inspect" if values["inspect"] else "--list"
-            raise Problem(f"{word} shows containers and runs nothing", "--dry-run shows what a command would get")
+            raise Problem(
+                f"{word} only shows containers: it takes no command and no --dry-run",
+                "--dry-run shows what a command would get",
+            )
         self.format: str = _one_of("--format", values["format"], ("table", "json"))
         self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
         self.helper_image: str | None = values["helper_image"]
         self.why: list[str] = []
         if values["why"]:
             if self.detach:
-                raise Problem("--why watches the command to its end, and --detach does not wait for that")
+                raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
             self.why = self._again()
         self.debug = False
 
@@ -106,13 +109,14 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     only = [row for row in NAMESPACES if values[f"{row[0]}_only"]]
     if len(only) > 1 or (only and (chosen or without or values["all"])):
         raise Problem(
-            f"--{only[0][0]}-only is exactly one namespace: it goes with no other", _joined_hint(only, chosen)
+            f"--{only[0][0]}-only joins only one namespace: it can't be combined with others",
+            _joined_hint(only, chosen),
         )
     if only:
         return (only[0][2],)
     if chosen and (without or values["all"]):
         other = f"--no-{without[0][0]}" if without else "--all"
-        raise Problem(f"--{chosen[0][0]} joins only what is named, so {other} contradicts it")
+        raise Problem(f"--{chosen[0][0]} joins only the namespaces you name, so {other} contradicts it")
     if chosen:
         return tuple(row[2] for row in chosen)
     return tuple(row[2] for row in NAMESPACES if row not in without)

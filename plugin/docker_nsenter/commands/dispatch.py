@@ -138,7 +138,7 @@ def run(argv: list[str]) -> int:
     if command == "help" or options.help or options.version:
         return show_help(["--version" if options.version else "--help"])
     if command != NAME:
-        raise Problem(f"this is a plugin of docker's, and {command!r} is not its name", "docker nsenter --help")
+        raise Problem(f"{command!r} is not a command of this docker plugin", "docker nsenter --help")
     request = read_request(rest)
     if request is None:
         return show_help(rest)
@@ -157,9 +157,7 @@ def _take_globals(request: "Request", options: "endpoints.Globals") -> None:
 def act(request: "Request", options: "endpoints.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
     if not sys.platform.startswith("linux"):
-        raise Problem(
-            "entering needs the engine's own Linux machine; here only --help works", "docker exec works from anywhere"
-        )
+        raise Problem("this needs Linux; here only --help works", "docker exec works from anywhere")
     if request.listing:
         if request.container:
             from . import inspect

@@ -108,5 +108,5 @@ def without_engine(endpoint: endpoints.Endpoint, word: str, silent: answers.Sile
     if found is None:
         raise silent
     container, directory = found
-    report(Problem(f"{silent.sentence}; found {container.name} in its state: {directory}"))
+    report(Problem(f"{silent.sentence}; found {container.name} in the engine's files: {directory}"))
     return container

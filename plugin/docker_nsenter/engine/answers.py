@@ -71,7 +71,7 @@ def _json(reply: bytes) -> "Any":
 
 def odd(endpoint: Endpoint) -> Problem:
     """Say that something else than an engine listens there."""
-    return Problem(f"what listens on {endpoint.host} does not answer as a docker engine does")
+    return Problem(f"{endpoint.host} does not answer like a docker engine")
 
 
 def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:

@@ -106,7 +106,7 @@ def process(word: str) -> Container:
     """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
-        raise Problem(f"{word} names no process: behind pid: stands its number", f"docker nsenter {number}")
+        raise Problem(f"{word} is not a process: give its process ID, as in pid:1234", f"docker nsenter {number}")
     from ..enter.linux.procfs import read
     from ..enter.target import parse_status
 
@@ -167,9 +167,9 @@ def read_container(reply: object) -> Container:
         for attribute, source, key in FIELDS:
             setattr(found, attribute, str({"": reply, "config": config, "host": host}[source].get(key) or ""))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise Problem("the engine's answer is not what a docker engine says of a container") from None
+        raise Problem("the engine's answer does not describe a container") from None
     if len(found.id) != 64 or found.id.strip("0123456789abcdef"):
-        raise Problem("the engine's answer is not what a docker engine says of a container")
+        raise Problem("the engine's answer does not describe a container")
     return found
 
 
@@ -208,6 +208,6 @@ def refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paus
         raise Problem(f"container {name} is not running{ended}", f"docker start {name}")
     if container.runtime in SANDBOXES:
         raise Problem(
-            f"container {name} runs under {container.runtime}, whose processes this kernel does not know",
+            f"container {name} runs under {container.runtime}, which hides its processes from this kernel",
             f"docker exec {name} works with every runtime",
         )

@@ -100,7 +100,7 @@ def _several(name: str, rows: "list[Row]") -> Problem:
     exact = sorted(_longest(row) for row in rows)
     if len(set(exact)) < len(exact):
         exact = sorted(_name(row) for row in rows)
-    return Problem(f"{name} means {len(rows)} running containers: {_shown(exact)}", instead(name, exact[0]))
+    return Problem(f"{name} matches {len(rows)} running containers: {_shown(exact)}", instead(name, exact[0]))
 
 
 def _shown(words: list[str]) -> str:
@@ -120,5 +120,5 @@ def _none(name: str, rows: "list[Row]") -> Problem:
     if not guesses:
         return Problem(f"no such container: {name}", "docker ps")
     if len(guesses) > 1:
-        return Problem(f"no such container: {name}; these are called much like it: {_shown(guesses)}", "docker ps")
+        return Problem(f"no such container: {name}; similar names: {_shown(guesses)}", "docker ps")
     return Problem(f"no such container: {name}; did you mean {guesses[0]}?", instead(name, guesses[0]))

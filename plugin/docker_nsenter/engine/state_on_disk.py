@@ -36,7 +36,7 @@ def find(endpoint: Endpoint, word: str) -> "tuple[Container, str] | None":
     running = [state for state in meant if _is_running(state)]
     if len(running) > 1:
         places = ", ".join(state["directory"] for state in running)
-        raise Problem(f"the engine does not answer, and {word} means several running containers: {places}")
+        raise Problem(f"the engine does not answer, and {word} matches several running containers: {places}")
     if not running:
         raise Problem(_ended(meant[0]), "docker nsenter pid:N enters a process without the engine")
     state = running[0]

@@ -45,7 +45,7 @@ def attach(endpoint: Endpoint, container: str) -> Stream:
     head, _, stream.first = head.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     if len(words) < 2 or words[1] not in (b"101", b"200"):
-        raise Problem(f"the engine at {endpoint.host} gives no stream to the helper: {head[:200].decode('latin-1')}")
+        raise Problem(f"the engine at {endpoint.host} refuses a stream to the helper: {head[:200].decode('latin-1')}")
     return stream
 
 
@@ -70,7 +70,7 @@ def connect(endpoint: Endpoint) -> "socket":
     docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or "docker"
     program = shutil.which(docker) or shutil.which("docker")
     if not program:
-        raise Problem(f"reaching {endpoint.host} needs the docker command, and there is none on the PATH")
+        raise Problem(f"reaching {endpoint.host} needs the docker command, which is not on the PATH")
     ours, theirs = socketpair()
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
     words = [program, *endpoint.words, "system", "dial-stdio"]

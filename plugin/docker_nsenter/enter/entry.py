@@ -159,7 +159,7 @@ def _resolve_capabilities(entry: Entry) -> None:
     lacking = add & ~ceiling
     if lacking and add != capabilities.ALL:
         names = ", ".join(capabilities.names(lacking))
-        raise Refusal(f"cannot add {names}: this process does not hold it itself")
+        raise Refusal(f"cannot add {names}: you do not hold it yourself")
     entry.bounding = (base | add) & ~drop & ceiling
     if entry.is_root():
         entry.permitted, entry.ambient = entry.bounding, 0

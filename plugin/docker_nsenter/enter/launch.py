@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 NOT_FOUND = 127
-CANNOT_BE = "the process that enters reported something that cannot be"
+CANNOT_BE = "the process that starts the command sent an invalid report"
 NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
 
 
@@ -193,7 +193,7 @@ class Launch:
         name = printable((plan["command"] or [plan["shell"] or "the shell"])[0])
         if status == NOT_FOUND and "/" not in name:
             hint = self._line_with_tools(name)
-            return Refusal(f"cannot run {name}: there is no such program on the PATH there", hint, status)
+            return Refusal(f"cannot run {name}: no such program on the PATH", hint, status)
         return Refusal(f"cannot run {name}: {printable(reason)}", status=status)
 
     def _line_with_tools(self, name: str) -> str:
@@ -226,7 +226,7 @@ class Launch:
             _, status = posix.waitpid(installer, 0)
             if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
                 raise seccomp.explain(OSError(seccomp.ETIMEDOUT, "", "ptrace"), self.entry.plan["target"]["container"])
-            raise Refusal(f"the entry was ended from outside ({describe(status)}) before the command could start")
+            raise Refusal(f"a process of docker nsenter was killed ({describe(status)}) before the command could start")
 
 
 def _number(text: str) -> int:

@@ -203,6 +203,6 @@ def accept(value: object) -> "Plan":
     if wrong is not None:
         raise Refusal(f"the plan's field {ascii(wrong)[:60]} is missing, unknown or out of bounds")
     if (value["seccomp"] == "given") != bool(value["filters"]):
-        raise Refusal("the plan's filters do not fit what it says of seccomp")
+        raise Refusal("the plan's filters contradict its seccomp setting")
     plan: Plan = value  # type: ignore[assignment]
     return plan

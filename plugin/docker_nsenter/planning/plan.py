@@ -121,7 +121,7 @@ class Security:
             self.no_new_privs = boolean(value)
         elif name == "seccomp":
             raise Problem(
-                f"--security-opt {word}: the container's own filter is used, or none",
+                f"--security-opt {word}: no other profile can be loaded; use the container's own or unconfined",
                 "--security-opt seccomp=unconfined",
             )
         else:
@@ -143,7 +143,7 @@ def boolean(word: str) -> bool:
         return True
     if word.lower() in FALSE:
         return False
-    raise Problem(f"no-new-privileges is true or false, not {word!r}")
+    raise Problem(f"no-new-privileges must be true or false, not {word!r}")
 
 
 def mask_of(names: list[str], option: str) -> int:

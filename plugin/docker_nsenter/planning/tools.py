@@ -32,7 +32,9 @@ def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: boo
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
         if not local and not http.is_local(endpoints.endpoint(options, os.environ)):
-            raise Problem(f"--tools {word}: the engine's machine does not have this machine's files", "--tools IMAGE")
+            raise Problem(
+                f"--tools {word}: the engine is on another machine, which does not have your files", "--tools IMAGE"
+            )
         try:
             return _place(os.path.realpath(word))
         except FileNotFoundError:

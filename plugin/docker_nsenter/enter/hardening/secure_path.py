@@ -35,7 +35,7 @@ def check(more: "Iterable[str]" = ()) -> None:
             seen.add(place)
             if _open_to_others(posix.stat(place or "/")):
                 raise Refusal(
-                    f"as root, no code is run that others can change: {place} is not root's alone",
+                    f"refusing to run code as root that others can change: {place}",
                     "sudo scripts/install --system puts a copy where only root can write",
                 )
             place = place.rpartition("/")[0]

@@ -93,7 +93,7 @@ def number(word: str) -> "int | None":
         return None
     value = int(word[:20])
     if value > LARGEST_ID:
-        raise Refusal(f"{printable(word)} is no user or group id: the largest is {LARGEST_ID}")
+        raise Refusal(f"{printable(word)} is not a valid user or group ID: the largest is {LARGEST_ID}")
     return value
 
 

@@ -57,8 +57,8 @@ def enter(planned: "Planned") -> int:
     assert endpoint is not None
     member = "mnt" in plan["namespaces"] or "pid" in plan["namespaces"]
     if plan["detach"] and not plan["cgroups"]:
-        why = "ends with its helper" + ("" if member else ", as it joins neither its files nor its processes")
-        raise Problem(f"a detached command that is not in the container's cgroup {why}", "leave out --detach")
+        why = "would end with its helper" + ("" if member else "; join its files or its processes to be in it")
+        raise Problem(f"a detached command outside the container's cgroup {why}", "leave out --detach")
     _debug(plan, f"route: helper, for {planned.why}")
     helper = Helper(planned)
     status = helper.run()  # what interrupts this leaves the watcher to think that we were killed

@@ -79,7 +79,7 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
         found = str(answers.parsed(endpoint, line).get("status", ""))
         if found.startswith("sha256:"):
             return found
-    raise Problem("the engine did not take the helper's empty image")
+    raise Problem("the engine did not import the helper's empty image")
 
 
 # --- any engine ----------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _pull(endpoint: Endpoint, name: str) -> None:
         pull(endpoint, name)
     except Problem as problem:
         sentence = f"the helper's image {name} can't be pulled: {problem.sentence}"
-        raise Problem(sentence, "--helper-image names one that can") from None
+        raise Problem(sentence, "choose another with --helper-image IMAGE") from None
 
 
 def _say(text: str) -> None:
