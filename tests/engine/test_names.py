@@ -246,5 +246,5 @@ def test_a_project_is_answered_by_its_services(replica: Replica, project: str, n
 def test_what_is_near_to_several_is_no_guess(run: Run, nsenter: Call, project: str, replica: Replica) -> None:
     replica("worker1")
     replica("worker2")
-    refused(nsenter(f"{project}/worker3", "true"), "much like it", f"{project}/worker1, {project}/worker2")
+    refused(nsenter(f"{project}/worker3", "true"), "similar names", f"{project}/worker1, {project}/worker2")
     refused(nsenter("help-nobody-is-called-so", "true"), "no such container: help-nobody-is-called-so")

@@ -127,7 +127,7 @@ def test_list_needs_no_container_and_no_typer() -> None:
     )
     with pytest.raises(Problem, match="no container"):
         options.request_of(["--inspect"])
-    with pytest.raises(Problem, match="runs nothing"):
+    with pytest.raises(Problem, match="takes no command"):
         options.request_of(["--list", "web", "ls"])
     with pytest.raises(Problem, match="no container"):
         options.request_of(["--dry-run"])
