@@ -13,7 +13,7 @@ import time
 from .images import BUSYBOX
 
 LINES = (("--list",), ("--list", "--format", "json"), ("--list", "NAME"), ("--list", "--format", "json", "NAME"))
-GONE = ("no such container", "is not running", "the container ended", "no longer exists", "is restarting")
+GONE = ("no such container", "is not running", "the container stopped before", "no longer exists", "is restarting")
 
 
 def come_and_go(over: threading.Event, counted: "list[int]") -> None:

@@ -91,7 +91,7 @@ def test_a_faked_proc_neither_fools_nor_hangs_us(mounter: Callable[[str], str], 
     assert (done.returncode, done.stdout) == (0, "1000\n"), done.stderr
     done = nsenter("--pid", name, "true", timeout=20)
     assert done.returncode == 125
-    assert "no genuine /proc to show" in done.stderr
+    assert "no real /proc to mount" in done.stderr
 
 
 @pytest.mark.timeout(60)

@@ -120,7 +120,7 @@ def test_who_sees_the_command_decides_which_guard_it_gets(run: Run, nsenter: Cal
         run("--pid", f"container:{name}", "--cap-add", capability)
     done = nsenter("--pid", name, "true")
     assert done.returncode == 125
-    assert "every capability that could keep them out of" in done.stderr
+    assert "every capability that could keep them from" in done.stderr
     assert done.stderr.endswith(f"hint: docker nsenter --tools host {name} true\n")
 
 
@@ -156,7 +156,7 @@ def test_beside_a_process_that_may_trace_nothing_is_run(
     time.sleep(0.3)
     done = nsenter("--pid", name, "touch", str(tmp_path / "it-ran"))
     assert done.returncode == 125
-    assert "could reach this command by its capabilities (SYS_PTRACE)" in done.stderr
+    assert "could take over this command by its capabilities (SYS_PTRACE)" in done.stderr
     assert done.stderr.endswith(f"hint: docker nsenter --tools host {name} touch {tmp_path}/it-ran\n")
     assert not (tmp_path / "it-ran").exists()
     assert nsenter("--tools", "host", name, "true").returncode == 0  # the safe line is one

@@ -57,7 +57,7 @@ def test_a_container_that_changes_behind_the_look_up_is_not_mistaken(
     assert len(done.stderr.splitlines()) <= 2
     assert (
         "paused" if deed == "pause" else "no longer exists"
-    ) in done.stderr or "is not the container's" in done.stderr
+    ) in done.stderr or "does not belong to the container" in done.stderr
     if deed == "pause":
         docker("unpause", name)
     if deed in ("restart", "pause"):
@@ -86,7 +86,7 @@ def test_a_process_id_that_was_used_again_is_not_entered(
         done = nsenter("--route", "local", name, "true", env=between(name, reuse), timeout=40)
         assert [each.pid for each in innocent] == [pid], "the number could not be used again"
         assert done.returncode == 125
-        assert "is not the container's" in done.stderr
+        assert "does not belong to the container" in done.stderr
         assert innocent[0].poll() is None
     finally:
         for each in innocent:

@@ -92,7 +92,7 @@ def test_a_full_disk_is_named(run: Run, engine: Engine) -> None:
     script = 'docker nsenter "$0" sh -c "echo x; sleep 0.1; seq 100000; exit 3" >/dev/full'
     done = run_words("sh", "-c", script, run(), env=engine, stdin=subprocess.DEVNULL)
     one_sentence(done)
-    assert "cannot carry the command's output: No space left on device" in done.stderr
+    assert "cannot copy the command's output: No space left on device" in done.stderr
 
 
 def test_nothing_is_written_to_a_temporary_directory(run: Run, engine: Engine) -> None:

@@ -194,7 +194,7 @@ def test_a_pid_that_is_not_the_containers_is_never_entered(
         lie = inspected.strip()[1:-1].replace(f'"Pid": {pid}', f'"Pid": {innocent.pid}')
         host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
         done = nsenter("--route", "local", name, "true", env={**engine, "DOCKER_HOST": host})
-        refused(done, "is not the container's")
+        refused(done, "does not belong to the container")
         shown = nsenter("--dry-run", "--format=json", name, env={**engine, "DOCKER_HOST": host}).stdout
         assert json.loads(shown)["route"] == {
             "name": "helper",
@@ -214,7 +214,7 @@ def test_another_containers_process_is_never_entered(
     lie = docker("inspect", name).stdout.strip()[1:-1].replace(f'"Pid": {pids[0]}', f'"Pid": {pids[1]}')
     host = serve(b"HTTP/1.0 200 OK\r\n\r\n" + lie.encode())
     done = nsenter("--route", "local", name, "true", env={**engine, "DOCKER_HOST": host})
-    refused(done, "is not the container's")
+    refused(done, "does not belong to the container")
 
 
 def test_the_socket_of_somebody_else_says_who_may_use_it(serve: Serve, engine: Engine, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_nothing_that_was_made_to_look_like_a_container_is_entered(
         pid = forge(forger, docker, run)
         done = nsenter("--route", "local", name, "true", env=named(name, pid))
         assert done.returncode == 125, done
-        assert f"process {pid} on this machine is not the container's" in done.stderr
+        assert f"process {pid} on this machine does not belong to the container" in done.stderr
     finally:
         forger.end()
         for place in Path("/sys/fs/cgroup").glob("*/nsenter-forger"):

@@ -42,7 +42,9 @@ def test_no_line_goes_on_with_code_that_others_can_change(launch: Launch, line: 
         done = launch(spoiled, "nsenter", *line)
         assert done.returncode == 125
         assert done.stdout == ""
-        assert done.stderr.startswith("docker nsenter: refusing to run code as root that others can change"), done.stderr
+        assert done.stderr.startswith("docker nsenter: refusing to run code as root that others can change"), (
+            done.stderr
+        )
         assert len(done.stderr.splitlines()) == 2
 
 

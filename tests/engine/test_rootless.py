@@ -136,7 +136,7 @@ def test_an_unreadable_profile_is_refused_not_left_out(run: Run, nsenter: Call, 
     config = Path(f"/proc/{parent}/cwd/config.json")
     config.rename(f"{config}.away")
     try:
-        refused(nsenter(name, "true"), "cannot make the container's seccomp filter without root", "seccomp=unconfined")
+        refused(nsenter(name, "true"), "cannot build the container's seccomp filter without root", "seccomp=unconfined")
     finally:
         Path(f"{config}.away").rename(config)
 

@@ -128,5 +128,5 @@ def test_a_deleted_directory_of_the_callers_is_named_only_where_it_is_meant(
     assert enter("--dry-run", name).returncode == 0
     done = enter("--tools", "./x", name, "sh")
     assert done.returncode == 125
-    assert done.stderr.endswith("docker nsenter: --tools ./x: the directory that you are in was deleted\n")
+    assert done.stderr.endswith("docker nsenter: --tools ./x: the current directory was deleted\n")
     assert os.environ  # nothing of the tests' own process has changed

@@ -475,9 +475,9 @@ def test_without_tools_the_hint_is_the_line_that_works(empty: Callable[..., str]
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("/bin/ls", "this is no static program"),
+        ("/bin/ls", "this is not a static program: it needs"),
         ("/nowhere", "No such file"),
-        ("/proc/sys", "no root with programs"),
+        ("/proc/sys", "not a root filesystem with programs"),
         ("", "--tools is empty"),
     ],
 )
@@ -490,7 +490,7 @@ def test_wrong_tools_are_refused_in_one_sentence(run: Run, nsenter: Call, word: 
 def test_tools_go_with_the_containers_files(run: Run, nsenter: Call) -> None:
     done = nsenter("--tools", "host", "--net-only", run(), "true")
     assert done.returncode == 125
-    assert "--tools goes with the container's files" in done.stderr
+    assert "--tools needs the container's files" in done.stderr
 
 
 def test_a_look_pulls_and_enters_nothing(run: Run, nsenter: Call) -> None:

@@ -174,7 +174,10 @@ def test_a_container_that_ends_meanwhile_is_not_entered(target: int, tmp_path: P
     marker = tmp_path / "marker"
     inject = ("strace", "-f", "-o", "/dev/null", "-e", f"inject=pidfd_send_signal:error=ESRCH:when={number}")
     done = run_plan(plan(target, marker, ""), before=inject)
-    assert (done.returncode, done.stderr) == (125, "docker nsenter: the container ended while it was being entered\n")
+    assert (done.returncode, done.stderr) == (
+        125,
+        "docker nsenter: the container stopped before the command could start\n",
+    )
     assert not marker.exists()
 
 
@@ -189,7 +192,10 @@ def test_a_container_that_is_killed_before_the_copy_is_said_to_have_ended(
     wait = ("strace", "-f", "-o", "/dev/null", "-e", "inject=ptrace:delay_enter=2000000:when=1")
     done = run_plan(plan(pid, tmp_path / "marker", ""), before=wait)
     killer.join()
-    assert (done.returncode, done.stderr) == (125, "docker nsenter: the container ended while it was being entered\n")
+    assert (done.returncode, done.stderr) == (
+        125,
+        "docker nsenter: the container stopped before the command could start\n",
+    )
 
 
 def test_a_process_that_ends_before_it_is_known_is_not_entered(
@@ -205,7 +211,7 @@ def test_a_process_that_ends_before_it_is_known_is_not_entered(
     named = {**plan(target, marker, ""), "target": {"pid": target, "container": "a" * 64, "owner": 0, "name": "web"}}
     inject = ("strace", "-f", "-o", "/dev/null", "-P", f"/proc/{target}", "-e", "inject=readlinkat:error=ESRCH:when=1")
     done = run_plan(named, before=inject)
-    words = f"docker nsenter: process {target} ended before it could be entered\n"
+    words = f"docker nsenter: process {target} ended before the command could start\n"
     assert (done.returncode, done.stderr) == (125, words)
     assert not marker.exists()
 
@@ -213,7 +219,7 @@ def test_a_process_that_ends_before_it_is_known_is_not_entered(
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("error=ENOSYS", "this container could write the host's files through the process that enters"),
+        ("error=ENOSYS", "this container could write to the host's files through the plugin's process"),
         ("retval=0", "cannot enter: "),  # the second start is no more sealed than the first
     ],
     ids=["before Linux 5.12", "a kernel that lies"],

@@ -356,7 +356,7 @@ def test_a_filter_of_the_processs_own_making_that_fakes_a_success_is_refused() -
         donor.process.kill()
         donor.process.wait()
     assert done.returncode == 125
-    assert "seem to succeed" in done.stderr
+    assert "fakes successful system calls" in done.stderr
 
 
 # --- a filter that forbids the fork ---------------------------------------------------------------------------------
@@ -375,6 +375,6 @@ def test_a_fork_that_a_filter_forbids_is_made_under_it_or_refused(*, traced: boo
         donor.process.wait()
     if traced:
         assert done.returncode == 125
-        assert "filter denies clone, and cannot be held off: Operation not permitted" in done.stderr
+        assert "filter denies clone, and cannot be suspended: Operation not permitted" in done.stderr
     else:
         assert (done.returncode, done.stdout) == (0, "Seccomp:\t2\n"), done.stderr

@@ -113,7 +113,7 @@ def test_pipes_made_by_another_process_are_pipes_and_it_is_gone() -> None:
 def test_a_label_that_makes_no_pipes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program ends before it has stopped: this is no program of this machine's."""
     monkeypatch.setitem(labelled_pipes.CODE, syscalls.MACHINE, "")
-    with pytest.raises(Refusal, match="does not let no_such_t make pipes"):
+    with pytest.raises(Refusal, match="does not let no_such_t create pipes"):
         labelled_pipes.make("no_such_t", "", 0)
 
 

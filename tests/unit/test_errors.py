@@ -407,8 +407,8 @@ RAISED: list[Row] = [
 
 # sentence: the test that holds it, with the kernel's or the engine's help
 HELD = {
-    "process {} of a container could reach this command by its capabilities ({}), and with it {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
-    "processes of containers that see this command have every capability that could keep them out of {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
+    "process {} of a container could take over this command by its capabilities ({}), and so get {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
+    "processes of containers can see this command, and hold every capability that could keep them from {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
     "the engine at {} does not answer within {} seconds": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
     "the engine says: {}": "engine/test_lookup.py::test_a_reply_that_is_not_what_it_should_be",
     'context "{}" cannot be read: {}': "unit/test_errors.py::test_a_context_that_can_t_be_read",
@@ -421,42 +421,42 @@ HELD = {
     "this needs Linux; here only --help works": "unit/test_errors.py::test_elsewhere_than_on_linux",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
-    "a process in the container holds a lease on its {} and does not give it up": "kernel/test_credentials.py::",
+    "a process in the container has a lease on its {} and does not release it": "kernel/test_credentials.py::",
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
     "refusing to run code as root that others can change: {}": "kernel/test_origin.py::",
-    "the container has no devpts of its own to make a terminal from": "kernel/test_stdio.py::",
-    "cannot carry the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
+    "cannot allocate a terminal: the container has no devpts of its own": "kernel/test_stdio.py::",
+    "cannot copy the command's {}: {}": "engine/test_faults.py::test_a_full_disk_is_named",
     "the container is paused: nothing in it can run": "engine/test_lookup.py::test_a_paused_one_says_so_and_nothing_hangs",
-    "the process's seccomp filter lets calls seem to succeed that never happened, and may be its own making": "kernel/test_seccomp.py::",
-    "the container's seccomp filter denies clone, and cannot be held off: {}": "kernel/test_seccomp.py::test_a_fork_that_a_filter_forbids_is_made_under_it_or_refused",
-    "SELinux does not let {} start a process of {}, which this entry needs": (
+    "the process's seccomp filter fakes successful system calls, and the process may have installed it itself": "kernel/test_seccomp.py::",
+    "the container's seccomp filter denies clone, and cannot be suspended: {}": "kernel/test_seccomp.py::test_a_fork_that_a_filter_forbids_is_made_under_it_or_refused",
+    "SELinux does not let {} start a process as {}": (
         "lsm/test_enforcing.py::test_a_domain_that_may_not_start_the_container_s_is_refused"
     ),
-    "SELinux does not let {} make pipes of its own, which this entry needs": (
+    "SELinux does not let {} create pipes, which the command needs": (
         "kernel/test_stdio.py::test_a_label_that_makes_no_pipes_is_refused"
     ),
     "the label of the container's files cannot be read": "kernel/test_stdio.py::test_a_label_that_is_no_mount_option",
     "the container is paused, and its seccomp filter can only be copied while it runs": "kernel/test_frozen.py::",
-    "the container has its own user namespace; entering its files without that would give more than it has": (
+    "the container has its own user namespace; without it the command would have more power than the container": (
         "engine/test_userns.py::test_its_files_without_its_user_namespace_are_refused"
     ),
     "the command did not start within 30 seconds: is the container frozen or out of memory?": "kernel/test_hostile_command.py::",
     "process {} no longer exists": "kernel/test_target.py::",
-    "process {} on this machine is not the container's: the engine runs on another kernel, in another pid namespace, or with a "
+    "process {} on this machine does not belong to the container: the engine runs on another kernel, in another pid namespace, or with a "
     "runtime that hides its processes": "engine/test_lookup.py::test_a_pid_that_is_not_the_containers_is_never_entered",
     "the kernel does not confirm that the interpreter is sealed": "kernel/test_seal.py::test_the_command_does_not_start_in_an_interpreter_that_cannot_be_sealed",
     "a helper runs on an engine, and there is none that answers": "engine/test_helper.py::",
     "entering a container's namespaces on this machine needs root": "engine/test_helper.py::",
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
-    "--tools goes with the container's files; without them this machine's programs are there already": "engine/test_tools.py::",
-    "the tools cannot be shown: mount: {}": "kernel/test_tools.py::",
-    "--tools: the process has this machine's own files, and with them its programs": "kernel/test_tools.py::",
+    "--tools needs the container's files: without them you already have this machine's programs": "engine/test_tools.py::",
+    "cannot mount the tools: {}": "kernel/test_tools.py::",
+    "--tools: the process already has this machine's files and programs": "kernel/test_tools.py::",
     "--tools is empty": "engine/test_tools.py::",
-    "--tools {}: this is no static program, it needs a loader or an interpreter": "engine/test_tools.py::",
-    "--tools {}: the directory holds no root with programs (bin, usr/bin, …)": "engine/test_tools.py::",
-    "cannot make the container's seccomp filter without root: {}": "engine/test_rootless.py::",
+    "--tools {}: this is not a static program: it needs a loader or an interpreter": "engine/test_tools.py::",
+    "--tools {}: the directory is not a root filesystem with programs (bin, usr/bin, …)": "engine/test_tools.py::",
+    "cannot build the container's seccomp filter without root: {}": "engine/test_rootless.py::",
     "cannot change to the working directory {}: {}": "engine/test_attacks_leaks.py::",
-    "the container has no genuine /proc to show": "engine/test_attacks_files.py::",
+    "the container has no real /proc to mount": "engine/test_attacks_files.py::",
     "the container has no empty directory for the tools: none of {}": "kernel/test_tools.py::",
     "{} is empty or larger than 1 GiB": "kernel/test_tools.py::",
     "the tools have more than {} programs in /{}": "kernel/test_tools.py::",
@@ -467,14 +467,14 @@ HELD = {
     "the engine does not answer, and {} matches several running containers: {}": "engine/test_engine_down.py::",
     "--tools {}: the image cannot be unpacked": "engine/test_tools.py::",
     "--tools {}: the image's layers are compressed by zstd, which Python can read from 3.14 on": "engine/test_tools.py::",
-    "--tools {}: the directory that you are in was deleted": (
+    "--tools {}: the current directory was deleted": (
         "engine/test_scheduling.py::test_a_deleted_directory_of_the_callers_is_named_only_where_it_is_meant"
     ),
     "--tools has no {}": "kernel/test_tools.py::",
-    "the container ended while it was being entered": "kernel/test_faults.py::",
-    "process {} ended before it could be entered": "kernel/test_faults.py::",
+    "the container stopped before the command could start": "kernel/test_faults.py::",
+    "process {} ended before the command could start": "kernel/test_faults.py::",
     "the working directory lies outside the container": "engine/test_attacks_leaks.py::test_the_working_directory_check_is_needed",
-    "this container could write the host's files through the process that enters; keeping them read-only needs Linux 5.12": (
+    "this container could write to the host's files through the plugin's process; preventing that needs Linux 5.12": (
         "kernel/test_faults.py::"
     ),
 }
@@ -483,10 +483,10 @@ UNPROVOKED = {
     "cannot join the container's cgroup from this session without root",
     "cannot become root of your engine's user namespace: {}: {}",
     "--tools {}: the engine pulled it and does not have it",
-    "--tools {}: this engine keeps images as no helper can show them",
-    "the helper ended without a word{}",
+    "--tools {}: a helper cannot mount this engine's images",
+    "the helper ended without an answer{}",
     "cannot read the process: {}: {}",
-    "the kernel does not confirm that the host's files are sheltered",
+    "the kernel does not confirm that the host's files are read-only",
 }
 
 

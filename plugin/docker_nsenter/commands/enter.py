@@ -51,7 +51,7 @@ def add_tools(request: Request, options: endpoints.Globals, plan: "Plan") -> Non
     from ..planning import tools
 
     if "mnt" not in plan["namespaces"]:
-        raise Problem("--tools goes with the container's files; without them this machine's programs are there already")
+        raise Problem("--tools needs the container's files: without them you already have this machine's programs")
     show_pulls()
     plan["tools"] = tools.find(request.tools or "", options, local=plan["route"] == "local", only_look=request.dry_run)
 

@@ -145,7 +145,7 @@ def _refuse_foreign_files(entry: Entry) -> None:
     foreign = entry.target.namespace("user") != entry.ours["user"] and "user" not in entry.joined
     if foreign and "mnt" in entry.joined and entry.plan["capabilities"]["base"] != "caller":
         raise Refusal(
-            "the container has its own user namespace; entering its files without that would give more than it has",
+            "the container has its own user namespace; without it the command would have more power than the container",
             "leave out --no-userns, or add --userns",
         )
 

@@ -104,7 +104,7 @@ class Launch:
             seccomp.suspend(self._installer)
         except OSError as problem:
             raise Refusal(
-                f"the container's seccomp filter denies clone, and cannot be held off: {problem.strerror}",
+                f"the container's seccomp filter denies clone, and cannot be suspended: {problem.strerror}",
                 "docker exec enters such a container",
             ) from None
         self._channels.go()

@@ -121,7 +121,9 @@ def open_pty(root: int) -> tuple[int, int]:
     the master (TIOCGPTPEER, Linux 4.13), never from /dev/pts/N.
     """
     resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
-    missing = Refusal("the container has no devpts of its own to make a terminal from", "-T enters without a terminal")
+    missing = Refusal(
+        "cannot allocate a terminal: the container has no devpts of its own", "-T enters without a terminal"
+    )
     try:
         probe = syscalls.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
     except OSError as problem:

@@ -91,7 +91,7 @@ def _choose_place(entry: Entry) -> None:
     if planned is None:
         return
     if "mnt" not in entry.joined:
-        raise Refusal("--tools: the process has this machine's own files, and with them its programs")
+        raise Refusal("--tools: the process already has this machine's files and programs")
     from .toolbox.tools import Tools
 
     root = entry.target.root()
@@ -169,7 +169,7 @@ def _copy_filters(entry: Entry) -> None:
     pretends = not brought and any(seccomp.pretends(each.program) for each in entry.filters)
     if pretends and seccomp.configured(target) is None:
         raise Refusal(
-            "the process's seccomp filter lets calls seem to succeed that never happened, and may be its own making",
+            "the process's seccomp filter fakes successful system calls, and the process may have installed it itself",
             "--security-opt seccomp=unconfined enters without the filter",
         )
     entry.forbids_fork = not all(seccomp.allows(each.program, *syscalls.FORK_SIBLING) for each in entry.filters)

@@ -78,7 +78,7 @@ class Target:
 
 def ended() -> Refusal:
     """Say that the process that was pinned is gone."""
-    return Refusal("the container ended while it was being entered")
+    return Refusal("the container stopped before the command could start")
 
 
 def pin(pid: int, container: str, owner: int = 0) -> Target:
@@ -91,11 +91,11 @@ def pin(pid: int, container: str, owner: int = 0) -> Target:
     except OSError as problem:
         if problem.errno not in (2, 3, 22):  # ENOENT, ESRCH; EINVAL: it is a zombie
             raise
-        raise Refusal(f"process {pid} ended before it could be entered") from None
+        raise Refusal(f"process {pid} ended before the command could start") from None
     if not named:
         raise Refusal(
-            f"process {pid} on this machine is not the container's: the engine runs on another kernel, in another pid "
-            "namespace, or with a runtime that hides its processes",
+            f"process {pid} on this machine does not belong to the container: the engine runs on another kernel, in "
+            "another pid namespace, or with a runtime that hides its processes",
             "docker exec works with every engine",
         )
     return target

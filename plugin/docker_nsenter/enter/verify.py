@@ -44,7 +44,7 @@ class Check:
         """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
         entry = self.entry
         if entry.host_mounts >= 0 and not readonly_host.confirmed(pid):
-            raise Refusal("the kernel does not confirm that the host's files are sheltered")
+            raise Refusal("the kernel does not confirm that the host's files are read-only")
         status = parse_status(read(f"/proc/{pid}/status"))
         for field, wanted in self.fields.items():
             if field in status and status[field][: len(wanted)] != wanted:

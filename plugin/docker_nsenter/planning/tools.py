@@ -38,7 +38,7 @@ def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: boo
         try:
             return _place(os.path.realpath(word))
         except FileNotFoundError:
-            raise Problem(f"--tools {word}: the directory that you are in was deleted") from None
+            raise Problem(f"--tools {word}: the current directory was deleted") from None
     if not word:
         raise Problem("--tools is empty", "--tools host, --tools IMAGE or --tools PATH")
     return _image(word, options, local=local, only_look=only_look)
@@ -49,7 +49,7 @@ def _place(path: str) -> "PlannedTools":
     if os.path.isdir(path):
         if not any(os.path.isdir(path + folder) for folder in PATH):
             raise Problem(
-                f"--tools {path}: the directory holds no root with programs (bin, usr/bin, …)",
+                f"--tools {path}: the directory is not a root filesystem with programs (bin, usr/bin, …)",
                 "--tools host needs none",
             )
         return {"kind": "tree", "layers": [path], "path": PATH}
@@ -60,7 +60,7 @@ def _place(path: str) -> "PlannedTools":
         raise Problem(f"--tools {path}: {problem.strerror}") from problem
     if not _is_static(head):
         raise Problem(
-            f"--tools {path}: this is no static program, it needs a loader or an interpreter",
+            f"--tools {path}: this is not a static program: it needs a loader or an interpreter",
             "--tools host brings this machine's with its loader and libraries",
         )
     return {"kind": "file", "layers": [path], "path": []}
@@ -104,7 +104,7 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
     path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
     layers = _layers(reply, visible=local)
     if not layers and not local:
-        raise Problem(f"--tools {name}: this engine keeps images as no helper can show them", "--tools host")
+        raise Problem(f"--tools {name}: a helper cannot mount this engine's images", "--tools host")
     return {"kind": "tree", "layers": layers or [_unpacked(endpoint, reply, name)], "path": path}
 
 

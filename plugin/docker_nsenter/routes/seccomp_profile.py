@@ -89,7 +89,7 @@ def _conmons(pid: int, container: str) -> str:
 
 def _cannot(why: str) -> Problem:
     return Problem(
-        f"cannot make the container's seccomp filter without root: {why}",
+        f"cannot build the container's seccomp filter without root: {why}",
         "--security-opt seccomp=unconfined enters without the filter",
     )
 

@@ -46,8 +46,8 @@ def choose(entry: "Entry") -> None:
     seen = _look(entry)
     if seen.passes:
         raise Refusal(
-            f"process {seen.passes} of a container could reach this command by its capabilities "
-            f"({' '.join(capabilities.names(seen.by)) or 'it owns the user namespace'}), and with it "
+            f"process {seen.passes} of a container could take over this command by its capabilities "
+            f"({' '.join(capabilities.names(seen.by)) or 'it owns the user namespace'}), and so get "
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),
         )
@@ -79,7 +79,7 @@ def _hold(entry: "Entry", seen: Seen) -> None:
     able = [bit for bit in able if bit & ceiling & ~seen.bounding]
     if not able:
         raise Refusal(
-            f"processes of containers that see this command have every capability that could keep them out of "
+            f"processes of containers can see this command, and hold every capability that could keep them from "
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),
         )

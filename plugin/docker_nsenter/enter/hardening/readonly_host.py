@@ -63,7 +63,7 @@ def _make_read_only() -> None:
         if problem.errno != 38:  # ENOSYS
             raise
         raise Refusal(
-            "this container could write the host's files through the process that enters; keeping them read-only needs "
+            "this container could write to the host's files through the plugin's process; preventing that needs "
             "Linux 5.12",
         ) from None
 

@@ -69,7 +69,7 @@ def _open_leased(probe: int, path: bytes, flags: int) -> int:
         except BlockingIOError:
             if monotonic() > deadline:
                 raise Refusal(
-                    f"a process in the container holds a lease on its {path.decode()} and does not give it up",
+                    f"a process in the container has a lease on its {path.decode()} and does not release it",
                     "docker exec waits until the kernel ends the lease, which takes 45 seconds",
                 ) from None
             sleep(0.02)

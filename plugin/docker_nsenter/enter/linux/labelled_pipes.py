@@ -38,7 +38,7 @@ def make(label: str, files: str, uid: int) -> list[tuple[int, int]]:
     _, status = posix.waitpid(pid, posix.WUNTRACED)
     if not posix.WIFSTOPPED(status):
         raise Refusal(
-            f"SELinux does not let {label} make pipes of its own, which this entry needs",
+            f"SELinux does not let {label} create pipes, which the command needs",
             "-t enters with a terminal; --security-opt label=disable keeps your label",
         )
     try:

@@ -71,7 +71,7 @@ def permitted(label: str) -> None:
     policy, own = _selinuxfs(), label_of(None)
     if read(f"{policy}/enforce") != b"0" and not _allows(policy, own, label):
         raise Refusal(
-            f"SELinux does not let {own} start a process of {label}, which this entry needs",
+            f"SELinux does not let {own} start a process as {label}",
             "docker exec enters by the engine's own domain; --security-opt label=disable keeps yours",
         )
 

@@ -326,4 +326,4 @@ def _carried(act: "Callable[[], bool | None]", pump: pumps.Pump) -> "bool | None
         return act()
     except OSError as problem:
         name = "input" if pump.source == 0 else "output"
-        raise Refusal(f"cannot carry the command's {name}: {problem.strerror}") from problem
+        raise Refusal(f"cannot copy the command's {name}: {problem.strerror}") from problem

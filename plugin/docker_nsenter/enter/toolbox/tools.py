@@ -298,7 +298,7 @@ def _overlay(layers: list[int], where: bytes, context: bytes) -> None:
         syscalls.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, options)
     except OSError as problem:
         reason = "this kernel has no overlayfs" if problem.errno == 19 else problem.strerror  # ENODEV
-        raise Refusal(f"the tools cannot be shown: mount: {reason}") from problem
+        raise Refusal(f"cannot mount the tools: {reason}") from problem
     finally:
         posix.close(none)
 

@@ -203,7 +203,7 @@ class Client:
                 self.status = 137
                 return
             reason = self.errors.decode("utf-8", "replace").strip().splitlines()
-            raise Problem(f"the helper ended without a word{': ' + reason[-1] if reason else ''}")
+            raise Problem(f"the helper ended without an answer{': ' + reason[-1] if reason else ''}")
 
     def _say(self, letter: bytes, payload: bytes = b"") -> None:
         self.outgoing += frame(letter, payload)
