@@ -14,27 +14,27 @@ DOCKERS = {"--context": True, "--host": True, "-H": True, "--config": True, "--l
 
 # option: (does it take a value, sentence, what to type instead; {0} is the line without it, {1} its value)
 STRANGERS: "dict[str, tuple[bool, str, str]]" = {
-    "-v": (True, "a running container can't be given mounts", ""),
-    "--volume": (True, "a running container can't be given mounts", ""),
-    "--volumes-from": (True, "a running container can't be given mounts", ""),
-    "--publish": (True, "a running container can't be given ports", ""),
-    "--expose": (True, "a running container can't be given ports", ""),
-    "--name": (False, "the container is named without an option", "{0}"),
-    "--target": (False, "the container is named without an option", "{0}"),
-    "--container": (False, "the container is named without an option", "{0}"),
-    "--rm": (False, "there is no --rm: an entry leaves nothing behind", "{0}"),
-    "--no-fork": (False, "there is no --no-fork: the command is always a process of its own", "{0}"),
-    "--fork": (False, "there is no --fork: the command is always a process of its own", "{0}"),
-    "-f": (False, "there is no -f: the command is always a process of its own", "{0}"),
-    "-F": (False, "there is no -F: the command is always a process of its own", "{0}"),
-    "--entrypoint": (True, "the command stands behind the container", "{0} {1}"),
-    "-c": (True, "the command stands behind the container", "{0} sh -c {1}"),
-    "--detach-keys": (True, "there is no --detach-keys: ^P^Q reaches the command", "{0}"),
-    "-S": (True, "the user is -u, as in docker exec", "-u {1}"),
-    "--setuid": (True, "the user is -u, as in docker exec", "-u {1}"),
-    "-G": (True, "the group stands behind the user, as in docker exec", "-u 0:{1}"),
-    "--setgid": (True, "the group stands behind the user, as in docker exec", "-u 0:{1}"),
-    "-V": (False, "the version has a word and no letter", "docker nsenter --version"),
+    "-v": (True, "you can't add mounts to a running container", ""),
+    "--volume": (True, "you can't add mounts to a running container", ""),
+    "--volumes-from": (True, "you can't add mounts to a running container", ""),
+    "--publish": (True, "you can't publish ports of a running container", ""),
+    "--expose": (True, "you can't publish ports of a running container", ""),
+    "--name": (False, "name the container without an option", "{0}"),
+    "--target": (False, "name the container without an option", "{0}"),
+    "--container": (False, "name the container without an option", "{0}"),
+    "--rm": (False, "not needed, nothing is left behind", "{0}"),
+    "--no-fork": (False, "not needed, the command always runs as a new process", "{0}"),
+    "--fork": (False, "not needed, the command always runs as a new process", "{0}"),
+    "-f": (False, "not needed, the command always runs as a new process", "{0}"),
+    "-F": (False, "not needed, the command always runs as a new process", "{0}"),
+    "--entrypoint": (True, "the command goes after the container", "{0} {1}"),
+    "-c": (True, "the command goes after the container", "{0} sh -c {1}"),
+    "--detach-keys": (True, "there are no detach keys: ^P^Q goes to the command", "{0}"),
+    "-S": (True, "use -u for the user, as in docker exec", "-u {1}"),
+    "--setuid": (True, "use -u for the user, as in docker exec", "-u {1}"),
+    "-G": (True, "give the group with the user, as in docker exec", "-u 0:{1}"),
+    "--setgid": (True, "give the group with the user, as in docker exec", "-u 0:{1}"),
+    "-V": (False, "there is no short option for the version", "docker nsenter --version"),
 }
 
 
@@ -71,7 +71,7 @@ def behind(container: str, command: list[str], words: list[str]) -> None:
     while at < len(command) and command[at].startswith("-"):
         at += 2 if command[at] in VALUES else 1
     right = [*before, *command[:at], container, *command[at:]]
-    raise Problem(f"options stand before the container: {command[0]} would be run as a program", _line(right))
+    raise Problem(f"options go before the container: here {command[0]} would be run as a program", _line(right))
 
 
 def _line(words: list[str], dockers: "list[str] | None" = None) -> str:
@@ -119,7 +119,7 @@ def _nsenters(words: list[str]) -> None:
     names += passed
     if not target and (not rest or rest[0].startswith("-")):
         names, rest = [*names, *rest], ["CONTAINER"]
-    sentence = f"a process is named pid:{target}" if target else "namespaces have names here, and no letters"
+    sentence = f"use pid:{target} for a process" if target else "namespaces have no short options here"
     raise Problem(sentence, _line([*names, *([f"pid:{target}"] if target else []), *rest]))
 
 
@@ -130,26 +130,28 @@ def _habit(words: list[str], at: int, following: str) -> None:
     shown, after = (value, words[at + 1 :]) if equals else (following, words[at + 2 :])
     before = words[:at]
     if name in ("-t", "--tty") and shown.isdigit():
-        raise Problem(f"a process is named pid:{shown}", _line([*before, f"pid:{shown}", *after]))
+        raise Problem(f"use pid:{shown} for a process", _line([*before, f"pid:{shown}", *after]))
     if name in SHARED and shown == "host":
         raise Problem(
-            f"{name} joins the container's namespace; --no-{name[2:]} stays in the host's",
+            f"{name} joins the container's namespace; use --no-{name[2:]} to stay in the host's",
             _line([*before, f"--no-{name[2:]}", *after]),
         )
     if name == "--mount" and shown.startswith(("type=", "src=", "source=")):
-        raise Problem("a running container can't be given mounts; --mount joins its files", _line([*before, *after]))
+        raise Problem(
+            "you can't add mounts to a running container; --mount joins its mount namespace", _line([*before, *after])
+        )
     if name == "--cgroup" and shown.startswith("/"):
         raise Problem(
-            "--cgroup joins the container's view of the cgroups; --no-join-cgroup stays in yours",
+            "--cgroup joins the container's cgroup namespace; --no-join-cgroup keeps your own cgroups",
             _line([*before, "--no-join-cgroup", *after]),
         )
     if name in DOCKERS:
         takes = DOCKERS[name] and not equals
         own, rest = words[at : at + 1 + takes], words[at + 1 + takes :]
-        raise Problem(f"{name} is docker's own: it stands before nsenter", _line([*before, *rest], own))
+        raise Problem(f"{name} is an option of docker itself: it goes before nsenter", _line([*before, *rest], own))
     if name == "--json":
         right = _line([*before, "--format", "json", *words[at + 1 :]])
-        raise Problem("there is no --json: the format has a name", right)
+        raise Problem("there is no --json: use --format json", right)
     if equals and name in FLAGS:
         right = _switched(name, on=value.lower() not in ("0", "f", "false"))
         raise Problem(f"{name} takes no value", _line([*before, right, *words[at + 1 :]]))
