@@ -25,11 +25,13 @@ def module() -> str:
 @pytest.fixture
 def admin(engine: dict[str, str], module: str) -> "Iterator[Admin]":
     """Run lines as who types at an enforcing machine: SELinux's unconfined_t, where there is SELinux."""
-    if module == "selinux":
+    enforce = Path("/sys/fs/selinux/enforce")
+    before = enforce.read_text() if module == "selinux" else ""
+    if before:
         subprocess.run(["setenforce", "1"], check=True)
     yield Admin(engine, ("runcon", ADMIN) if module == "selinux" else ())
-    if module == "selinux":
-        subprocess.run(["setenforce", "0"], check=True)
+    if before:
+        subprocess.run(["setenforce", before], check=True)
 
 
 class Admin:
