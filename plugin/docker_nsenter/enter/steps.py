@@ -144,13 +144,13 @@ def _prepare_stdio(entry: Entry) -> None:
 PREPARE: "tuple[Step, ...]" = (
     ("pin the container's process", _pin),  # a pidfd: docker's number may be reused, or another kernel's
     ("choose the namespaces", _choose_namespaces),
-    ("shelter the host's files", _shelter),  # from containers that may open what a process has mapped
+    ("protect the host's files", _shelter),  # from containers that may open what a process has mapped
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
-    ("guard what the container lacks", _guard),  # from whoever has the command's ids and capabilities
+    ("guard the command", _guard),  # and what the container lacks, from whoever has the command's ids and capabilities
     ("choose a place for the tools", _choose_place),
-    ("leave the caller's priority and processors", _reset_scheduling),
+    ("reset the priority and processors", _reset_scheduling),
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
     ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
@@ -330,15 +330,15 @@ INSTALL: "tuple[Step, ...]" = (
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
     ("gather the tools", _gather_tools),  # of the host's files, while they are still ours, in a tree of their own
-    ("close the importer", _seal_importer),  # an import after setns would run the container's files (CVE-2019-14271)
+    ("stop Python's imports", _seal_importer),  # after setns one would run the container's files (CVE-2019-14271)
     ("join the namespaces", _join),
-    ("find the container alive", _still_alive),
-    ("take a session keyring of its own", _own_keyring),  # the caller's keys stay out of reach (keyrings(7))
+    ("check that the container still runs", _still_alive),
+    ("join a session keyring", _own_keyring),  # the caller's keys stay out of reach (keyrings(7))
     ("mount /proc and /sys", _mount),
     ("attach the tools", _attach_tools),  # in a copy of the container's mount namespace that nobody else has
-    ("part the container's programs from the host's processes", _part_processes),  # where its pid namespace is left out
-    ("part the container's programs from the host's sockets", _part_sockets),  # abstract ones: no file guards them
-    ("take over standard input and output", _take_stdio),
+    ("separate the container's programs from the host's processes", _part_processes),  # without its pid namespace
+    ("separate the container's programs from the host's sockets", _part_sockets),  # abstract ones: no file guards them
+    ("set up standard input and output", _take_stdio),
     ("change to the working directory", _change_directory),
     ("drop to the container's user and capabilities", _drop),  # bounding first: it needs SETPCAP
     ("check the working directory", _check_directory),
@@ -383,7 +383,7 @@ def _install_late(entry: Entry) -> None:
 COMMAND: "tuple[Step, ...]" = (
     ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
     ("begin a session", _own_session),
-    ("take on the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
+    ("apply the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
     ("end with the plugin", _die_together),  # after the last change of ids, which clears it
     ("install the container's seccomp filter", _install_late),
 )
@@ -402,7 +402,7 @@ def _own_nothing(entry: Entry) -> None:
 
 INIT: "tuple[Step, ...]" = (
     ("join the container's cgroups", _join_cgroups),
-    ("give away all it has", _own_nothing),
+    ("close its standard input and output", _own_nothing),
     ("end with the plugin", _die_together),
     ("install the container's seccomp filter", _install_late),
 )
@@ -413,7 +413,7 @@ INIT: "tuple[Step, ...]" = (
 # What is done, and by which function: these wait for words of the children, so launch.py has the order
 SUPERVISE: "tuple[tuple[str, str], ...]" = (
     ("fork the installer, into the container's v2 cgroup where it can be", "processes.start"),
-    ("hold off a filter that forbids the fork, for the fork", "launch.Launch._let_fork"),  # a late one would be seen
+    ("suspend a filter that forbids the fork, for the fork", "launch.Launch._let_fork"),  # a late one would be seen
     ("put the command's process into its v2 cgroup", "linux.cgroups.Cgroups.attach"),  # where the fork could not
     (
         "set the command's oom_score_adj",
