@@ -7,10 +7,15 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from docker_nsenter.cli import options
+
+from .. import strings
+
 TOP = Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs/docker-nsenter.1"
 PAGES = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").glob("*.md"))]  # not docs/design: notes for who changes it
 
+NAMED_FIRST = ("AppArmor", "SELinux", "HTTP", "PYTHON")
 LONGEST_SENTENCE = 35
 LONGEST_LINE = 120
 NO_NOUN = "is|are|was|may|can|that|which|and|or|in|to|as"
@@ -83,6 +88,36 @@ def pairs() -> list[tuple[str, str]]:
     """Collect every text of the documents."""
     found = [(page.name, words) for page in PAGES for words in words_of_a_page(page.read_text())]
     return found + [(MANUAL.name, words) for words in words_of_a_manual(MANUAL.read_text())]
+
+
+def complaints_of_strings(found: Iterable[strings.String]) -> Iterator[str]:
+    """Say of each text of the program what is not in our voice, or not in the form of its kind."""
+    for kind, place, text in found:
+        yield from complaints([(place, text)])
+        if re.search(r"\b(?:the|this) entry\b", text):
+            yield f"{place}: an entry is our word for it: {text}"
+        if kind in ("error", "hint", "label") and text.endswith("."):
+            yield f"{place}: no full stop: {text}"
+        if kind in ("error", "label") and text[:1].isupper() and not text.startswith(NAMED_FIRST):
+            yield f"{place}: an error goes on after 'docker nsenter: ': {text}"
+        if kind == "help" and text.endswith("."):
+            first = place == "cli/options.py" and text in options.SUMMARY
+            yield from () if first else (f"{place}: no full stop: {text}",)
+
+
+def test_whatever_the_program_says_is_in_our_voice() -> None:
+    assert list(complaints_of_strings(strings.everything())) == []
+
+
+def test_the_list_of_strings_has_every_kind() -> None:
+    kinds = [kind for kind, _, _ in strings.everything()]
+    for kind, least in (("error", 130), ("hint", 40), ("label", 25), ("help", 60), ("printed", 60)):
+        assert kinds.count(kind) >= least, kind
+
+
+def test_the_check_of_strings_hears_what_it_is_for() -> None:
+    for kind, text in (("error", "it failed."), ("error", "Not found"), ("hint", "this entry"), ("help", "Do it.")):
+        assert list(complaints_of_strings([(kind, "here", text)])), text
 
 
 def test_the_documents_are_in_our_voice() -> None:

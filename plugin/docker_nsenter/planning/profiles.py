@@ -36,7 +36,7 @@ PROFILES = {
     "baseline": Profile("the container's own, at most docker's default", drop=ALL & ~defaults.CAPABILITIES),
     "restricted": Profile("no capability, no new privileges, never root", drop=ALL, security=("no-new-privileges",)),
     "netadmin": Profile("the container's own, and the network's administration", add=_of("NET_ADMIN", "NET_RAW")),
-    "sysadmin": Profile("as privileged as the caller can make it", security=UNCONFINED),
+    "sysadmin": Profile("every capability that you have, and no filter", security=UNCONFINED),
 }
 
 

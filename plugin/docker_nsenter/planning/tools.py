@@ -147,4 +147,4 @@ def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str
 
 def _hint(name: str) -> str:
     """Offer what needs no registry."""
-    return f"a directory is written ./{name}" if os.path.exists(name) else "--tools host needs no image and no network"
+    return f"for a directory, type ./{name}" if os.path.exists(name) else "--tools host needs no image and no network"
