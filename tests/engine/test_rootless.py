@@ -117,6 +117,22 @@ def test_no_helper_is_needed_and_dry_run_says_why(run: Run, nsenter: Call, docke
     assert docker("ps", "-aq").stdout == before
 
 
+def test_why_works_for_the_owner(run: Run, nsenter: Call) -> None:
+    """The kernel shows him no filter that runs; the one that he brought is asked instead."""
+    name = run("--cap-drop", "KILL")
+    done = nsenter("--why", name, "mount", "-t", "tmpfs", "none", "/tmp")
+    assert (
+        'mount("none", "/tmp", "tmpfs", MS_SILENT): Operation not permitted: the container\'s seccomp filter'
+        in done.stderr
+    )
+    assert "SYS_ADMIN (risk: more of the kernel is open to the command)" in done.stderr
+    assert nsenter("--security-opt=seccomp=unconfined", "--cap-add=SYS_ADMIN", name, *done.args[-5:]).returncode == 0
+    done = nsenter("--why", "-u", "app", name, "touch", "/x")
+    assert f"hint: docker nsenter --user 0 {name} touch /x" in done.stderr
+    assert "lifted by --cap-add KILL (harmless)" in nsenter("--why", "-u", "app", name, "kill", "-0", "1").stderr
+    assert nsenter("--why", name, "true").stderr == "docker nsenter: nothing was refused\n"
+
+
 def test_pid_n_needs_no_engine(run: Run, nsenter: Call, pid_of: PidOf, engine: dict[str, str]) -> None:
     pid = pid_of(run("--user", "app"))
     done = nsenter(f"pid:{pid}", "id", "-u", env={**engine, "DOCKER_HOST": "unix:///nowhere.sock"})

@@ -1,11 +1,16 @@
 """--why names the layer that refuses, and the line that it offers works when pasted."""
 
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from docker_nsenter.enter.linux.capabilities import NUMBERS
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, wait_until
 
 FILTER, MISSING = "the container's seccomp filter", "the capability {} is missing"
 # title: (docker run's options, ours, the command, what is said, the options that lift it)
@@ -35,8 +40,15 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str, s
         MISSING.format("NET_RAW"),
         "--cap-add NET_RAW",
     ),
-    "chown": ((), ("-u", "app"), ("chown", "0", "/home/app"), MISSING.format("CHOWN"), "--cap-add CHOWN"),
-    "kill": ((), ("-u", "app"), ("kill", "-0", "1"), MISSING.format("KILL"), "--cap-add KILL"),
+    "chown": ((), ("-u", "app"), ("chown", "0", "/home/app"), MISSING.format("CHOWN"), "nsenter --user 0 "),
+    "kill": ((), ("-u", "app"), ("kill", "-0", "1"), MISSING.format("KILL"), "nsenter --user 0 "),
+    "a user whose root may not": (
+        ("--cap-drop", "KILL"),
+        ("-u", "app"),
+        ("kill", "-0", "1"),
+        MISSING.format("KILL"),
+        "--cap-add KILL",
+    ),
     "the network, by ioctl": ((), (), ("ip", "link", "set", "lo", "down"), MISSING.format("NET_ADMIN"), "NET_ADMIN"),
     "the network, by netlink": (
         (),
@@ -53,7 +65,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str, s
         "--cap-add MKNOD",
     ),
     "chroot": (("--cap-drop", "SYS_CHROOT"), (), ("chroot", "/", "true"), MISSING.format("SYS_CHROOT"), "SYS_CHROOT"),
-    "a file": ((), ("-u", "app"), ("touch", "/etc/x"), MISSING.format("DAC_OVERRIDE"), "--cap-add DAC_OVERRIDE"),
+    "a file": ((), ("-u", "app"), ("touch", "/x"), MISSING.format("DAC_OVERRIDE"), "nsenter --user 0 "),
     "the clock": ((), (), ("adjtimex", "-t", "10000"), MISSING.format("SYS_TIME"), "--cap-add SYS_TIME"),
     "another's /proc": (
         ("--user", "app"),
@@ -136,7 +148,7 @@ def test_setting_the_clock_is_explained(run: Run, nsenter: Call) -> None:
     """The line is not pasted: it would change this machine's clock, which is what it says."""
     done = nsenter("--why", run(), "date", "-s", "@1")
     assert "clock_settime(0): Operation not permitted: the container's seccomp filter" in done.stderr
-    assert "--security-opt seccomp=unconfined --cap-add SYS_TIME" in hint_of(done.stderr)
+    assert "lifted by --security-opt seccomp=unconfined --cap-add SYS_TIME (risk: as good as root" in done.stderr
 
 
 def test_a_set_user_id_file_is_void_under_no_new_privs(run: Run, docker: Call, nsenter: Call) -> None:
@@ -152,9 +164,249 @@ def test_a_set_user_id_file_is_void_under_no_new_privs(run: Run, docker: Call, n
 
 def test_what_is_not_refused_is_said_to_be_the_commands_own(run: Run, nsenter: Call) -> None:
     done = nsenter("--why", run(), "cat", "/no/such")
-    assert done.stderr.splitlines()[1:] == [
-        "docker nsenter: no system call was refused: the failure is the command's own"
-    ]
+    assert done.stderr.splitlines()[1:] == ["docker nsenter: nothing was refused: the failure is the command's own"]
+
+
+def test_why_true_says_that_nothing_was_refused(run: Run, nsenter: Call) -> None:
+    done = nsenter("--why", run(), "true")
+    assert (done.returncode, done.stderr) == (0, "docker nsenter: nothing was refused\n")
+
+
+# --- limits and mounts ------------------------------------------------------------------------------------------------
+
+# The shell waits for its children however it ends: pid 1 of these containers reaps none, and zombies count
+FORKS = ("sh", "-c", "trap wait EXIT; i=0; while [ $i -lt 10 ]; do i=$((i+1)); sleep 3 & done; wait")
+OPENS = ("sh", "-c", 'i=3; while [ $i -lt 40 ]; do eval "exec $i</dev/null" || exit 1; i=$((i+1)); done')
+HOG = ("sh", "-c", "x=$(head -c 12000000 /dev/zero | tr '\\0' a)")
+# title: (docker run's options, ours, the command, what is said, what lifts it: a line to paste, or '')
+LIMITS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str, str]] = {
+    "pids": (
+        ("--pids-limit", "9"),
+        (),
+        FORKS,
+        "the limit of processes (pids: 9) of the container",
+        "update --pids-limit",
+    ),
+    "memory": (("-m", "16m"), (), HOG, "ended by SIGKILL (9): the memory limit (16 MiB) of the container", "--memory"),
+    "nofile, soft": (("--ulimit", "nofile=24:64"), (), OPENS, "the limit nofile (24, ", "ulimit -S -n"),
+    "nofile, hard": (("--ulimit", "nofile=24:24"), (), OPENS, "the limit nofile (24, ", "--cap-add SYS_RESOURCE"),
+    "fsize": (
+        ("--ulimit", "fsize=1024:1000000"),
+        (),
+        ("dd", "if=/dev/zero", "of=/tmp/f", "bs=1k", "count=8"),
+        "File too large: the limit fsize (1024, ",
+        "ulimit -S -f",
+    ),
+    "nproc": (
+        ("--user", "4711", "--ulimit", "nproc=3:3"),
+        (),
+        FORKS,
+        "the limit nproc (3, ",
+        "nsenter --user 0 ",
+    ),
+    "a limit of one's own": (
+        (),
+        (),
+        ("sh", "-c", "ulimit -n 4; exec 3</dev/null 4</dev/null"),
+        "the limit nofile (4), which the command has set",
+        "",
+    ),
+    "a full tmpfs": (
+        ("--tmpfs", "/t:size=64k"),
+        (),
+        ("dd", "if=/dev/zero", "of=/t/f", "bs=1k", "count=80"),
+        "No space left on device: tmpfs at /t is full",
+        "",
+    ),
+    "no inodes": (
+        ("--tmpfs", "/t:size=1m,nr_inodes=2"),
+        (),
+        ("touch", "/t/a", "/t/b"),
+        "tmpfs at /t can hold no more files (inodes)",
+        "",
+    ),
+    "noexec": (
+        ("--tmpfs", "/t:noexec"),
+        (),
+        ("sh", "-c", "cp /bin/busybox /t/true; /t/true"),
+        'execve("/t/true"): Permission denied: /t is mounted noexec',
+        "",
+    ),
+    "noexec, behind a link": (
+        ("--tmpfs", "/t:noexec"),
+        (),
+        ("sh", "-c", "cp /bin/busybox /t/true; ln -s /t /l; /l/true"),
+        'execve("/l/true"): Permission denied: /t is mounted noexec',
+        "",
+    ),
+    "nodev": (
+        ("--tmpfs", "/t:nodev"),
+        (),
+        ("sh", "-c", "mknod /t/null c 1 3; cat /t/null"),
+        "/t is mounted nodev",
+        "",
+    ),
+    "nosuid": (
+        ("--tmpfs", "/t:nosuid,exec", "--user", "app"),
+        ("-u", "0"),
+        ("sh", "-c", "cp /bin/busybox /t/su; chown 1000 /t/su; chmod 4755 /t/su; /t/su app -c false"),
+        "/t is mounted nosuid: what the file would give",
+        "",
+    ),
+    "not executable": ((), (), ("sh", "-c", "echo >/tmp/x; /tmp/x"), "nobody may execute it (chmod +x)", ""),
+}
+
+
+def holds(capability: str) -> bool:
+    """Tell whether we have a capability, which virtual machines keep some of."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
+    return bool(int(line.split()[1], 16) >> NUMBERS[capability] & 1)
+
+
+@pytest.mark.parametrize("title", LIMITS)
+def test_the_limit_or_the_mount_is_named_and_what_lifts_it_works(
+    run: Run, nsenter: Call, engine: dict[str, str], title: str
+) -> None:
+    flags, options, command, said, lifting = LIMITS[title]
+    if "SYS_RESOURCE" in lifting and not holds("SYS_RESOURCE"):
+        said, lifting = (
+            f"{said}docker run --ulimit nofile=…) is reached; SYS_RESOURCE would lift it, which you lack",
+            "",
+        )
+    name = run(*flags)
+    done = nsenter("--why", *options, name, *command)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "failure is the command's own" not in done.stderr
+    if not lifting:
+        assert "hint: " not in done.stderr
+        return
+    hint = hint_of(done.stderr)
+    assert lifting in hint
+    pasted = subprocess.run(hint, shell=True, capture_output=True, text=True, env=engine, check=False, timeout=60)
+    assert pasted.returncode == 0, (hint, pasted.stderr)
+    if " update " in hint:
+        again = nsenter(*options, name, *command)
+        assert again.returncode == 0, again.stderr
+
+
+# The shell line of a person, the words about its end
+ENDS = {
+    "kill $$": "ended by SIGTERM (15): sent by itself",
+    "kill -9 $$": "ended by SIGKILL (9): sent by itself",
+    "(sleep 0.2; kill -9 $$) & wait": "ended by SIGKILL (9): sent by sh",
+    "(sleep 0.2; kill -HUP $$; sleep 1; :) & wait": "ended by SIGHUP (1): sent by sh (process ",
+    "ulimit -f 1; yes >/tmp/f": "ended by SIGXFSZ (25): the limit fsize (512), which the command has set",
+}
+
+
+@pytest.mark.parametrize("line", ENDS)
+def test_which_signal_ended_it_and_whose_it_was(run: Run, nsenter: Call, line: str) -> None:
+    done = nsenter("--why", run(), "sh", "-c", line)
+    assert ENDS[line] in done.stderr
+
+
+def test_a_crash_is_the_programs_own(run: Run, nsenter: Call) -> None:
+    script = "import ctypes; ctypes.string_at(8)"
+    done = nsenter("--why", "--net-only", run(), sys.executable, "-c", script)
+    assert "ended by SIGSEGV (11): sent by the kernel, for what the program itself did" in done.stderr
+
+
+def test_docker_kills_signal_is_from_outside(run: Run, engine: dict[str, str], docker: Call) -> None:
+    name = run()
+    words = ["docker", "nsenter", "--why", name, "sleep", "4711"]
+    client = subprocess.Popen(words, env=engine, stderr=subprocess.PIPE, text=True)
+    shown = ("top", name, "-o", "pid,args")
+    line = wait_until(lambda: [row for row in docker(*shown).stdout.splitlines() if "4711" in row], "it runs", 30)[0]
+    os.kill(int(line.split()[0]), signal.SIGTERM)
+    assert "sleep: ended by SIGTERM (15): sent from outside" in client.communicate(timeout=30)[1]
+
+
+def test_a_debugger_in_the_command_is_told_that_we_watch_already(run: Run, nsenter: Call) -> None:
+    done = nsenter("--why", "--pid", run(), "sh", "-c", "sleep 1 & strace -o /dev/null -p $!")
+    assert "--why watches that process itself, and there can be one tracer" in done.stderr
+    assert "SYS_PTRACE" not in done.stderr
+
+
+def test_a_pipe_that_nobody_reads_is_no_news(run: Run, nsenter: Call) -> None:
+    done = nsenter("--why", run(), "sh", "-c", "yes | head -1")
+    assert (done.returncode, done.stderr) == (0, "docker nsenter: nothing was refused\n")
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def test_ss_over_the_hosts_files_is_a_few_lines(run: Run, nsenter: Call) -> None:
+    """What repeats is one line per call and cause, with a count."""
+    done = nsenter(
+        "--why", "--net-only", run(), "sh", "-c", "for i in /proc/[0-9]*; do ls -l $i/fd; done >/dev/null 2>&1"
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) <= 6, done.stderr
+    assert any(" more like it: Permission denied: " + MISSING.format("SYS_PTRACE") in line for line in lines)
+
+
+# The command, the call as a person reads it in the manual
+DECODED = {
+    ("strace", "-o", "/dev/null", "-p", "1"): "ptrace(PTRACE_SEIZE, ",
+    ("ip", "link", "set", "lo", "down"): "ioctl(3, SIOCSIFFLAGS)",
+    (
+        "mount",
+        "-o",
+        "ro,nosuid",
+        "-t",
+        "tmpfs",
+        "none",
+        "/mnt",
+    ): 'mount("none", "/mnt", "tmpfs", MS_RDONLY|MS_NOSUID|MS_SILENT)',
+    ("unshare", "-m", "true"): "unshare(CLONE_NEWNS",
+    ("umount", "-l", "/proc"): 'umount2("/proc", MNT_DETACH)',
+    ("kill", "-HUP", "1"): "kill(1, SIGHUP)",
+    ("ping", "-c1", "127.0.0.1"): "socket(AF_INET, SOCK_RAW, 1)",
+    ("touch", "/etc/x"): 'openat("/etc/x", O_RDWR|O_CREAT',
+    ("mkdir", "/x"): 'mkdir("/x", 0777)',
+}
+
+
+@pytest.mark.parametrize("command", DECODED, ids=" ".join)
+def test_arguments_are_the_manuals_words(run: Run, nsenter: Call, command: tuple[str, ...]) -> None:
+    options = ("-u", "app", "--pid") if command[0] == "strace" else ("-u", "app")
+    done = nsenter("--why", *options, run("--cap-drop", "ALL"), *command)
+    assert DECODED[command] in done.stderr
+
+
+RISKS = {
+    ("mount", "-t", "tmpfs", "none", "/mnt"): "(risk: as good as root on the host)",
+    ("unshare", "-U", "true"): "(risk: more of the kernel is open to the command)",
+    ("ip", "link", "set", "lo", "down"): "(risk: more of the kernel is open to the command)",
+    ("sh", "-c", "mknod /tmp/k c 1 11; exec 3>/tmp/k"): "(risk: as good as root on the host)",
+    ("ping", "-c1", "127.0.0.1"): "(harmless)",
+}
+
+
+@pytest.mark.parametrize("command", RISKS, ids=" ".join)
+def test_each_remedy_says_what_it_gives_away(run: Run, nsenter: Call, command: tuple[str, ...]) -> None:
+    done = nsenter("--why", run("--cap-drop", "NET_RAW"), *command)
+    assert RISKS[command] in done.stderr
+
+
+def test_touch_as_app_is_offered_root_of_the_container_alone(run: Run, nsenter: Call) -> None:
+    done = nsenter("--why", "-u", "app", name := run(), "touch", "/x")
+    assert hint_of(done.stderr) == f"docker nsenter --user 0 {name} touch /x"
+    assert "lifted by --user 0 (harmless)" in done.stderr
+
+
+def test_touch_on_a_read_only_root_is_told_that_the_line_writes_past_it(run: Run, nsenter: Call) -> None:
+    done = nsenter("--why", run("--read-only"), "touch", "/x")
+    assert "the hint writes past --read-only, into the container's own layer" in done.stderr
+    assert "(risk: as good as root on the host)" in done.stderr
+
+
+def test_a_command_that_did_not_fail_is_offered_nothing_that_is_root_on_the_host(run: Run, nsenter: Call) -> None:
+    """A hostile one has itself refused for it, and succeeds."""
+    done = nsenter("--why", run(), "sh", "-c", "mount -t tmpfs none /mnt 2>/dev/null; true")
+    assert "lifted by --security-opt seccomp=unconfined --cap-add SYS_ADMIN (risk: as good as root" in done.stderr
+    assert "hint: " not in done.stderr
 
 
 def test_the_command_is_the_same_as_without(run: Run, nsenter: Call) -> None:

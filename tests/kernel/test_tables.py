@@ -2,9 +2,11 @@
 
 import os
 import re
+import subprocess
+import tempfile
 from pathlib import Path
 
-from docker_nsenter.enter.linux import capabilities, syscall_table, syscalls
+from docker_nsenter.enter.linux import argument_names, capabilities, syscall_table, syscalls
 from docker_nsenter.enter.tracing import why
 
 INCLUDE = Path("/usr/include")
@@ -54,11 +56,61 @@ def test_the_calls_that_why_explains_have_the_headers_numbers() -> None:
     known = native()
     text = (INCLUDE / "asm-generic/unistd.h").read_text()
     generic = {name: int(value) for name, value in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    generic["newfstatat"] = generic["fstatat"]  # its name there is for 32 bits, too
     for name, (x86, arm64, arguments, need) in syscall_table.TABLE.items():
         assert (x86 if MACHINE == "x86_64" else arm64) == known.get(name, -1), name
         assert arm64 == generic.get(name, -1), name
-        assert set(arguments) <= set("sdx-")
+        assert set(arguments) <= {*"sdx-", *argument_names.DECODED}
         assert need in ("", *capabilities.NUMBERS, *why.RULES), name
+
+
+def macros(*headers: str) -> dict[str, int]:
+    """Have the compiler read headers, and evaluate the macros that are whole numbers."""
+    text = "".join(f"#include <{header}>\n" for header in headers)
+    defined = subprocess.run(
+        ["cc", "-D_GNU_SOURCE", "-dM", "-E", "-"], input=text, capture_output=True, text=True, check=True
+    )
+    names = re.findall(r"#define ([A-Z][A-Z0-9_]+) \S", defined.stdout)
+    wanted = {name for table in NAMED for name in table} & set(names)
+    rows = "".join(f'printf("%s %llu\\n", "{name}", (unsigned long long)({name}));\n' for name in sorted(wanted))
+    source = f"#include <stdio.h>\n{text}int main(void) {{\n{rows}return 0;\n}}\n"
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-x", "c", "-o", f"{place}/p", "-"], input=source, text=True, check=True)
+        shown = subprocess.check_output([f"{place}/p"], text=True)
+    return {name: int(value) & 0xFFFFFFFFFFFFFFFF for name, value in (line.split() for line in shown.splitlines())}
+
+
+NAMED = (
+    argument_names.PTRACE,
+    argument_names.IOCTL,
+    argument_names.OPEN,
+    argument_names.MOUNT,
+    argument_names.UMOUNT,
+    argument_names.CLONE,
+    argument_names.FAMILY,
+    argument_names.PROTECTION,
+    argument_names.PRCTL,
+    argument_names.SIGNAL,
+)
+HEADERS = (
+    ("linux/ptrace.h",),
+    ("linux/sockios.h", "asm/ioctls.h", "linux/if_tun.h", "linux/fs.h", "linux/loop.h"),
+    ("linux/mount.h",),
+    ("linux/sched.h",),
+    ("fcntl.h", "sys/mman.h", "sys/mount.h", "sys/socket.h", "linux/prctl.h", "signal.h"),
+)
+
+
+def test_the_names_of_arguments_are_the_headers() -> None:
+    """Read by the compiler, as which of two headers holds is a matter of the machine."""
+    known: dict[str, int] = {}
+    for headers in HEADERS:
+        known = {**macros(*headers), **known}
+    for table in NAMED:
+        for name, value in table.items():
+            if name == "O_LARGEFILE":  # the C library hides it on 64 bits
+                continue
+            assert known.get(name) == value, name
 
 
 def test_rlimits_are_the_headers_and_the_kernels_names() -> None:

@@ -75,6 +75,17 @@ def test_looking_needs_no_terminal(run: Run, admin: Admin) -> None:
     assert "SYS_ADMIN" in why.stderr
 
 
+@pytest.mark.timeout(600)
+def test_why_blames_the_list_of_devices_for_a_device_and_a_module_only_if_it_denies(run: Run, admin: Admin) -> None:
+    """EPERM is the cgroup's: neither module answers an open with it. One that only logs has refused nothing."""
+    name = run()
+    why = admin(f"docker nsenter --why {name} sh -c 'mknod /tmp/v b 254 0; head -c 4 /tmp/v'")
+    line = next(line for line in why.stderr.splitlines() if "/tmp/v" in line and "docker nsenter: open" in line)
+    assert "the container's cgroup, which lists the devices" in line
+    assert "AppArmor" not in why.stderr
+    assert "SELinux" not in why.stderr
+
+
 @pytest.mark.timeout(300)
 def test_a_terminal_is_the_containers(run: Run, admin: Admin) -> None:
     shown = admin(f"script -qec 'docker nsenter {run()} cat /proc/self/attr/current' /dev/null")

@@ -107,7 +107,7 @@ def enter(text: bytes, start: Start, docker: int) -> int:
 
     launch = Launch(entry, docker, channels, installer, inside=inside)
     if plan["why"]:
-        launch.observer = Observer(entry.filter_count, plan["why"])
+        launch.observer = Observer(entry.filters, entry.filter_count, plan, entry.own_status["CapEff"][0])
     return launch.run()
 
 

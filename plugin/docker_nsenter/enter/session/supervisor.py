@@ -74,7 +74,7 @@ class Supervisor:
             self.terminal.restore()
         assert self.status is not None
         if self.observer:
-            self.observer.report()
+            self.observer.report(failed=self.status != 0)
         return exit_status(self.status)
 
     def files(self) -> set[int]:

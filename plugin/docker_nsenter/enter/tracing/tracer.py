@@ -11,11 +11,16 @@ from ..hardening import powerless
 from ..linux import seccomp, syscalls
 from ..linux.procfs import read_all
 from ..linux.syscall_table import NAMES
-from .why import Refused, explain, netlink_error, noticed, set_user_id
+from .bounds import Bounds
+from .endings import Endings
+from .refused import Refused, Scene
+from .risk import ROOT
+from .why import explain, netlink_error, noticed, set_user_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.seccomp import Filter
+    from ..validate import Plan
 
 PTRACE_SYSCALL, PTRACE_LISTEN, PTRACE_GET_SYSCALL_INFO = 24, 0x4208, 0x420E
 PTRACE_GETEVENTMSG = 0x4201
@@ -34,10 +39,14 @@ MOST = 200  # refusals that are told; a hostile command could make them without 
 class Observer:
     """Hold the watcher of one command, in the supervisor."""
 
-    def __init__(self, filters: int, again: list[str]) -> None:
-        """Take how many filters the command runs under, and the words of the line that was typed."""
-        self._filters = filters
-        self._again = again
+    def __init__(self, filters: "list[Filter]", count: int, plan: "Plan", held: int) -> None:
+        """Take the filters that the command runs under, what the entry is, and the caller's capabilities.
+
+        Where the filters aren't known, their `count` is read of the command: the kernel shows them to the host's root
+        alone (EACCES), and the owner of a rootless engine has brought his own.
+        """
+        self._filters, self._count = filters, count
+        self._scene = Scene(plan, held)
         self.reader = -1
 
     def attach(self, pid: int) -> None:
@@ -46,7 +55,7 @@ class Observer:
         ready, started = posix.pipe2(posix.O_CLOEXEC)
         if not posix.fork():
             try:
-                _watch(pid, self._filters, self._again, writer, started)
+                _watch(pid, self._filters, self._count, self._scene, (writer, started))
             finally:
                 posix._exit(0)
         posix.close(writer)
@@ -55,17 +64,22 @@ class Observer:
             raise OSError(1, posix.strerror(1), "ptrace")
         posix.close(ready)
 
-    def report(self) -> None:
-        """Write what was refused, and the line that lifts the last of it, to standard error."""
+    def report(self, *, failed: bool) -> None:
+        """Write what was refused, and the line that lifts the last of it, to standard error.
+
+        Where the command has not failed, nothing that is as good as root on the host is offered: a hostile one could
+        have had itself refused for it.
+        """
         text = read_all(self.reader, 1 << 20).decode("utf-8", "replace")
-        *lines, hint = (
-            text.split("\n") if text else ["no system call was refused: the failure is the command's own", ""]
-        )
+        *lines, risky, hint = text.split("\n") if text else ["the watcher ended early, and can't say", "", ""]
+        if not any(lines):
+            lines = ["nothing was refused" + (": the failure is the command's own" if failed else "")]
+        hint = "" if risky and not failed else hint
         shown = "".join(f"docker nsenter: {line}\n" for line in lines if line) + (f"hint: {hint}\n" if hint else "")
         posix.write(2, shown.encode("utf-8", "replace"))
 
 
-def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) -> None:
+def _watch(pid: int, filters: "list[Filter]", count: int, scene: Scene, pipes: tuple[int, int]) -> None:
     """Be the watcher: attach, note, tell, end."""
     _signal.set_wakeup_fd(-1)
     for number in IGNORED:
@@ -74,12 +88,14 @@ def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) 
     syscalls.ptrace(syscalls.PTRACE_SEIZE, pid, 0, OPTIONS)
     syscalls.ptrace(syscalls.PTRACE_INTERRUPT, pid, 0, 0)
     _, status = posix.waitpid(pid, WALL)
-    watch = _Watch(pid, [seccomp.read_filter(pid, index) for index in range(filters)])  # while it is stopped
-    powerless.watcher((writer, started))
+    filters = filters or [seccomp.read_filter(pid, index) for index in range(count)]  # while it is stopped
+    watch = _Watch(pid, filters, Bounds(pid, scene), scene)
+    writer, started = pipes
+    powerless.watcher(pipes)
     syscalls.ptrace(PTRACE_SYSCALL, pid, 0, 0)
     posix.write(started, b"r")
     posix.close(started)
-    text = watch.run(again).encode("utf-8", "replace")
+    text = watch.run().encode("utf-8", "replace")
     while text:
         text = text[posix.write(writer, text) :]
 
@@ -87,20 +103,24 @@ def _watch(pid: int, filters: int, again: list[str], writer: int, started: int) 
 class _Watch:
     """Hold what is known of each traced thread."""
 
-    def __init__(self, pid: int, filters: "list[Filter]") -> None:
+    def __init__(self, pid: int, filters: "list[Filter]", bounds: Bounds, scene: Scene) -> None:
         self.pid = pid
         self.filters = filters
+        self.bounds = bounds
+        self.scene = scene
+        self.endings = Endings(pid, bounds)
         self.entered: dict[int, tuple[int, list[int]]] = {}
         self.last: dict[int, tuple[int, list[int]]] = {}
-        self.found: dict[tuple[str, str], Refused] = {}
+        self.found: dict[tuple[str, ...], Refused] = {}
 
-    def run(self, again: list[str]) -> str:
-        """Follow the command and its children until it ends; return the lines, and the hint as the last."""
+    def run(self) -> str:
+        """Follow the command and its children until it ends; return the lines, whether it is risky, and the hint."""
         while True:
             thread, status = posix.waitpid(-1, WALL)
             if posix.WIFEXITED(status) or posix.WIFSIGNALED(status):
                 self.entered.pop(thread, None)
                 self.last.pop(thread, None)
+                self._note(self.endings.ended(thread, status))
                 if thread == self.pid:
                     break
                 continue
@@ -111,9 +131,10 @@ class _Watch:
                 if problem.errno != 3:  # ESRCH: it was killed meanwhile
                     raise
         refused = list(self.found.values())
-        hints = [each.line(again) for each in refused if each.options]
-        lines = [each.text() for each in refused] or ["no system call was refused: the failure is the command's own"]
-        return "\n".join([*lines, hints[-1] if hints else ""])
+        lines = [each.text(self.scene) for each in refused]
+        offered = [each for each in refused if each.lifted()]
+        hint = offered[-1].line(self.scene.again) if offered else ""
+        return "\n".join([*lines, "risky" if offered and offered[-1].risk == ROOT else "", hint])
 
     def _stopped(self, thread: int, status: int) -> tuple[int, int]:
         """Note what a stop says; return how to go on: the request and its signal."""
@@ -121,15 +142,18 @@ class _Watch:
         if number == SYSCALL_STOP:
             return self._call(thread), 0
         if event == EVENT_STOP:
+            self.endings.named(thread)  # a process just forked has its parent's name
             return (PTRACE_LISTEN if number in STOPS else PTRACE_SYSCALL), 0
         if event:
             if event == EVENT_EXEC:
+                self.endings.named(thread)
                 self._note(set_user_id(thread))
             elif event == EVENT_EXIT and self._ending(thread) == SIGSYS:
                 self._killed(thread)
             return PTRACE_SYSCALL, 0
         if number == SIGSYS:
             self._killed(thread)
+        self.endings.signalled(thread, number)
         return PTRACE_SYSCALL, number
 
     def _call(self, thread: int) -> int:
@@ -139,6 +163,7 @@ class _Watch:
         words = [int.from_bytes(info[at : at + 8], "little") for at in range(24, 80, 8)]
         if info[0] == ENTRY:
             self.entered[thread] = words[0], words[1:7]
+            self.endings.entering(thread, NAMES.get(words[0], ""), words[1:7])
             if NAMES.get(words[0]) == "ptrace" and words[1] == TRACEME:
                 self.entered.pop(thread)
                 return syscalls.PTRACE_DETACH  # who wants to be traced by another can't be by us
@@ -151,9 +176,12 @@ class _Watch:
         if result > 0 and NAMES.get(entered[0]) in ("recvmsg", "recvfrom"):
             errno = netlink_error(thread, NAMES[entered[0]], entered[1])
             if errno:
-                self._note(explain(thread, entered[0], entered[1], errno, self.filters, netlink=True))
+                self._note(explain(thread, entered[0], entered[1], errno, self.filters, self.bounds, netlink=True))
         elif result < 0 and noticed(entered[0], entered[1], -result, self.filters):
-            self._note(explain(thread, entered[0], entered[1], -result, self.filters))
+            refused = explain(thread, entered[0], entered[1], -result, self.filters, self.bounds)
+            if refused and NAMES.get(entered[0]) == "ptrace" and self.endings.watched(entered[1][1]):
+                refused.layers, refused.options = ["--why watches that process itself, and there can be one tracer"], []
+            self._note(refused)
         return PTRACE_SYSCALL
 
     def _ending(self, thread: int) -> int:
@@ -166,10 +194,13 @@ class _Watch:
         """Note that a filter ended or trapped the call that a thread was about to make."""
         entered = self.entered.get(thread) or self.last.get(thread)  # newer kernels leave the call before they kill
         if entered:
-            self._note(explain(thread, entered[0], entered[1], 0, self.filters))
+            self._note(explain(thread, entered[0], entered[1], 0, self.filters, self.bounds))
 
     def _note(self, refused: "Refused | None") -> None:
-        if refused and len(self.found) < MOST:
-            key = (refused.call, " ".join(refused.options))
-            self.found.pop(key, None)  # the last one counts for the hint
-            self.found[key] = refused
+        """Keep one of a kind, the last kind last: that one's is the hint."""
+        if refused:
+            known = self.found.pop(refused.key(), None)
+            if known:
+                known.count += 1
+            if known or len(self.found) < MOST:
+                self.found[refused.key()] = known or refused

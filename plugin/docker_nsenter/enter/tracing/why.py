@@ -1,18 +1,24 @@
 """Say which layer refused a system call, and the smallest option that lifts it: for --why only."""
 
 import posix
-from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISUID
+from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISREG, S_ISUID
 
 from ..errors import printable
 from ..linux import lsm, seccomp
+from ..linux.argument_names import DECODED
 from ..linux.capabilities import NUMBERS
 from ..linux.procfs import read
 from ..linux.syscall_table import NAMES, TABLE
 from ..target import parse_status
+from . import tracee
+from .bounds import limited
+from .refused import Refused, shell
+from .tracee import memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.seccomp import Filter
+    from .bounds import Bounds
 
 EPERM, ENOENT, ESRCH, EACCES, EINVAL, EROFS, ENOSYS, ENODATA, EOPNOTSUPP = 1, 2, 3, 13, 22, 30, 38, 61, 95
 NEW = 0x7E020080  # every CLONE_NEW* flag
@@ -28,41 +34,11 @@ IOCTLS = (
     (0x40086602, 0x40086602, "LINUX_IMMUTABLE"),
     (0x5412, 0x5412, "SYS_ADMIN"),
 )
+NONE = (0, 0, "", "")  # a call that the table does not know
+PROT_EXEC = 4
+VOID = "what the file would give (set-user-ID, capabilities) is not given"
+WHOLE_MAP = [b"0", b"0", b"4294967295"]
 MOUNTS = ("mount", "umount2", "pivot_root", "ptrace")  # what docker's AppArmor profile refuses
-
-
-class Refused:
-    """Hold one refused call: as text, its errno, why, and the options that lift it."""
-
-    def __init__(self, call: str, errno: int, layers: list[str], options: list[str]) -> None:
-        """Take the reasons from the first layer that refuses to the last that would."""
-        self.call = call
-        self.errno = errno
-        self.layers = layers
-        self.options = options
-        self.wrapped: list[str] = []  # words before the command that lift it where no option can
-
-    def text(self) -> str:
-        """Say what was refused, and why."""
-        reason = posix.strerror(self.errno) if self.errno else "the process was ended"
-        lifted = f"; lifted by {_shell(self.options)}" if self.options and not self.wrapped else ""
-        return f"{self.call}: {reason}: {', and behind that '.join(self.layers)}{lifted}"
-
-    def line(self, again: list[str]) -> str:
-        """Write the line that was typed with the options added; `again` is split at the container by an empty word."""
-        at = again.index("")
-        return _shell([*again[:at], *self.options, again[at + 1], *self.wrapped, *again[at + 2 :]])
-
-
-def _shell(words: list[str]) -> str:
-    """Quote words for a shell."""
-    safe = "-_./:=,@%+"
-    return " ".join(
-        word
-        if word and all(c.isalnum() or c in safe for c in word)
-        else "'" + printable(word).replace("'", "'\\''") + "'"
-        for word in words
-    )
 
 
 def noticed(number: int, arguments: list[int], errno: int, filters: "list[Filter]") -> bool:
@@ -71,6 +47,8 @@ def noticed(number: int, arguments: list[int], errno: int, filters: "list[Filter
     clone3 is refused by every filter of docker's, and C libraries then take clone; that is no news.
     """
     if errno in (EPERM, EACCES, EROFS) and number in NAMES:
+        return True
+    if limited(NAMES.get(number, ""), errno):
         return True
     return errno in (EPERM, EACCES, ENOSYS) and NAMES.get(number) != "clone3" and filtered(number, arguments, filters)
 
@@ -82,35 +60,68 @@ def filtered(number: int, arguments: list[int], filters: "list[Filter]") -> bool
 
 
 def explain(
-    thread: int, number: int, arguments: list[int], errno: int, filters: "list[Filter]", *, netlink: bool = False
+    thread: int,
+    number: int,
+    arguments: list[int],
+    errno: int,
+    filters: "list[Filter]",
+    bounds: "Bounds",
+    *,
+    netlink: bool = False,
 ) -> "Refused | None":
     """Find the layer that refused; None when the process is gone already."""
     name = NAMES.get(number, f"system call {number}")
     try:
         status = parse_status(read(f"/proc/{thread}/status"))
+        maps = read(f"/proc/{thread}/uid_map").split()
     except OSError as problem:
         if problem.errno in (ENOENT, ESRCH):
             return None
         raise
     shown = f"{name}({', '.join(_arguments(thread, name, arguments))})"
-    layers: list[str] = []
-    options: list[str] = []
-    if not netlink and filtered(number, arguments, filters):
-        layers.append("the container's seccomp filter")
-        options += UNCONFINED
-    need = "NET_ADMIN" if netlink else _need(thread, name, arguments, errno)
-    if need and not status["CapEff"][0] >> NUMBERS[need] & 1 and errno != EROFS:
-        layers.append(f"the capability {need} is missing")
-        options += ["--cap-add", need]
-    if errno == EROFS:
-        return _read_only(thread, name, arguments, shown)
-    _modules(thread, name, layers, options)
+    if limited(name, errno) and not filtered(number, arguments, filters):
+        refused = bounds.explain(thread, name, arguments, errno, shown)
+    elif errno == EROFS:
+        refused = _read_only(thread, name, arguments, shown)
+    else:
+        need = "NET_ADMIN" if netlink else _need(thread, name, arguments, errno)
+        layers = [] if netlink else _of_the_file(thread, name, arguments, errno)
+        options: list[str] = []
+        if not netlink and filtered(number, arguments, filters):
+            layers.append("the container's seccomp filter")
+            options += UNCONFINED
+        if need and (not layers or options) and not status["CapEff"][0] >> NUMBERS[need] & 1:
+            options += _given(thread, need, status, maps)
+            layers.append(f"the capability {need} is missing{_to_whom(options)}")
+        _rest(thread, name, arguments, errno, layers, options)
+        refused = Refused(shown, errno, layers, options)
+    if refused:
+        refused.own_users = maps != WHOLE_MAP
+    return refused
+
+
+def _given(thread: int, need: str, status: dict[str, list[int]], maps: list[bytes]) -> list[str]:
+    """Choose what gives a capability: to be the container's root, where that has it, else the capability alone."""
+    root = next((int(outside) for inside, outside in zip(maps[::3], maps[1::3], strict=True) if inside == b"0"), -1)
+    if root > 0 and posix.readlink(f"/proc/{thread}/ns/user") == posix.readlink("/proc/self/ns/user"):
+        root = 0  # of one's own user namespace the map names the parent's numbers, and status one's own
+    if status["Uid"][1] != root >= 0 and status["CapBnd"][0] >> NUMBERS[need] & 1:
+        return ["--user", "0"]
+    return ["--cap-add", need]
+
+
+def _to_whom(options: list[str]) -> str:
+    return ", which the container's root has" if options[-2:] == ["--user", "0"] else ""
+
+
+def _rest(thread: int, name: str, arguments: list[int], errno: int, layers: list[str], options: list[str]) -> None:
+    """Add what refuses where nothing else does: the list of devices, the security module."""
     if not layers and errno == EPERM and _is_device(thread, name, arguments):
         layers.append("the container's cgroup, which lists the devices that may be used")
         options.append("--no-join-cgroup")
+    _modules(thread, name, layers, options)
     if not layers:
         layers.append("the kernel or the file system itself, and no restriction that an entry could lift")
-    return Refused(shown, errno, layers, options)
 
 
 def _modules(thread: int, name: str, layers: list[str], options: list[str]) -> None:
@@ -119,14 +130,23 @@ def _modules(thread: int, name: str, layers: list[str], options: list[str]) -> N
     if not module or (layers and not (module == "apparmor" and name in MOUNTS)):
         return
     try:
-        label = read(f"/proc/{thread}/attr/current").rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
+        text = read(f"/proc/{thread}/attr/current").rstrip(b"\0\n").decode("ascii", "replace")
     except OSError as problem:
         if problem.errno in (EINVAL, ENOENT, ESRCH):
             return
         raise
-    if label and label != "unconfined":
+    label, _, mode = text.partition(" (")
+    if label and label != "unconfined" and (mode.startswith("enforce") if module == "apparmor" else _enforcing()):
         layers.append(f"{'AppArmor' if module == 'apparmor' else 'SELinux'} ({printable(label)})")
         options += ["--security-opt", LABELS[module]]
+
+
+def _enforcing() -> bool:
+    """Tell whether SELinux denies anything; from a helper, where its file is not to be seen, it is taken to."""
+    try:
+        return read(f"{lsm.SELINUX}/enforce") != b"0"
+    except OSError:
+        return True
 
 
 # --- what a call needs ------------------------------------------------------------------------------------------------
@@ -134,7 +154,7 @@ def _modules(thread: int, name: str, layers: list[str], options: list[str]) -> N
 
 def _need(thread: int, name: str, arguments: list[int], errno: int) -> str:
     """Name the capability that a call with these arguments asks for; '' for none."""
-    need = TABLE.get(name, (0, 0, "", ""))[3]
+    need = TABLE.get(name, NONE)[3]
     if need in RULES:
         return RULES[need](thread, name, arguments, errno)
     if name in ("getsockopt", "setsockopt") and errno != EPERM:
@@ -146,7 +166,7 @@ def _need(thread: int, name: str, arguments: list[int], errno: int) -> str:
 
 def _for_file(thread: int, name: str, arguments: list[int], errno: int) -> str:
     """Ask for what file permissions want; what /proc shows of another process is guarded as ptrace is (proc(5))."""
-    parts = _path(thread, name, arguments).split("/")
+    parts = tracee.path(thread, name, arguments).split("/")
     if parts[1:2] == ["proc"] and len(parts) > 3 and parts[2].isdigit():
         return "SYS_PTRACE"
     return "DAC_OVERRIDE" if errno == EACCES else ""
@@ -196,60 +216,48 @@ RULES = {
 }
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def _path(thread: int, name: str, arguments: list[int]) -> str:
-    """Find the path that a call names, from the root that the thread sees; '' for none."""
-    kinds = TABLE.get(name, (0, 0, "", ""))[2]
-    if "s" not in kinds:
-        return ""
-    path = _string(thread, arguments[kinds.index("s")])
-    if name == "mount":
-        path = _string(thread, arguments[1])
-    if path.startswith("/"):
-        return path
-    fd = arguments[0] & 0xFFFFFFFF if kinds.startswith("-") else 0xFFFFFF9C
-    link = "cwd" if fd == 0xFFFFFF9C else f"fd/{fd}"  # AT_FDCWD
-    try:
-        return f"{posix.readlink(f'/proc/{thread}/{link}').rstrip('/')}/{path}"
-    except OSError as problem:
-        if problem.errno in (ENOENT, ESRCH):
-            return ""
-        raise
+# --- files and mounts -------------------------------------------------------------------------------------------------
 
 
 def _read_only(thread: int, name: str, arguments: list[int], shown: str) -> Refused:
     """Name the read-only mount; what lifts it for this command alone is a mount namespace of its own."""
-    path = _path(thread, name, arguments)
-    point = "/"
-    for line in read(f"/proc/{thread}/mountinfo").decode("utf-8", "replace").splitlines():
-        candidate = line.split(" ")[4]
-        if (path + "/").startswith(candidate.rstrip("/") + "/") and len(candidate) >= len(point):
-            point = candidate
+    path = tracee.path(thread, name, arguments)
+    mount = tracee.mount_at(thread, path) if path else tracee.mount_of(thread, arguments[0])
+    point = mount.point if mount else "/"
+    past = "past --read-only, into the container's own layer" if point == "/" else "past that"
     refused = Refused(
         shown,
         EROFS,
-        [f"{printable(point)} is mounted read-only, and no option of an entry changes a mount"],
+        [f"{printable(point)} is mounted read-only, and no option of an entry changes a mount; the hint writes {past}"],
         [*UNCONFINED, "--cap-add", "SYS_ADMIN"],
     )
-    remount = f'mount -o remount,bind,rw {_shell([point])} && exec "$@"'
+    remount = f'mount -o remount,bind,rw {shell([point])} && exec "$@"'
     refused.wrapped = ["unshare", "-m", "sh", "-c", remount, "sh"]
     return refused
+
+
+def _of_the_file(thread: int, name: str, arguments: list[int], errno: int) -> list[str]:
+    """Say what refuses root, too: a mount's noexec (execve EACCES, mmap EPERM) or nodev (EACCES), a missing x bit."""
+    mount, flag, path = None, "", tracee.path(thread, name, arguments)
+    if name in ("execve", "execveat") and errno == EACCES:
+        mount, flag = tracee.mount_at(thread, path), "noexec"
+    elif name == "mmap" and errno == EPERM and arguments[2] & PROT_EXEC:
+        mount, flag = tracee.mount_of(thread, arguments[4]), "noexec"
+    elif errno == EACCES and _is_device(thread, name, arguments):
+        mount, flag = tracee.mount_at(thread, path), "nodev"
+    if mount and flag in mount.options:
+        what = "executed" if flag == "noexec" else "used as a device"
+        return [f"{printable(mount.point)} is mounted {flag}: nothing there can be {what}, but a copy elsewhere can"]
+    mode = tracee.mode(thread, path) if flag == "noexec" else 0
+    return ["nobody may execute it (chmod +x)"] if S_ISREG(mode) and not mode & 0o111 else []
 
 
 def _is_device(thread: int, name: str, arguments: list[int]) -> bool:
     """Tell whether a call opens or makes a device."""
     if name in ("mknod", "mknodat"):
         return True
-    path = _path(thread, name, arguments) if TABLE.get(name, (0, 0, "", ""))[3] == "file" else ""
-    if not path:
-        return False
-    try:
-        mode = posix.stat(f"/proc/{thread}/root{path}").st_mode
-    except OSError:
-        return False
-    return S_ISCHR(mode) or S_ISBLK(mode)
+    found = tracee.mode(thread, tracee.path(thread, name, arguments)) if TABLE.get(name, NONE)[3] == "file" else 0
+    return S_ISCHR(found) or S_ISBLK(found)
 
 
 def set_user_id(thread: int) -> "Refused | None":
@@ -259,16 +267,20 @@ def set_user_id(thread: int) -> "Refused | None":
         status = parse_status(read(f"/proc/{thread}/status"))
         info = posix.stat(exe)
         gains = info.st_mode & S_ISUID and info.st_uid != status["Uid"][1]
-        if status["NoNewPrivs"] != [1] or not (gains or _has_capabilities(exe)):
+        if not (gains or _has_capabilities(exe)):
             return None
         name = posix.readlink(exe)
+        mount = tracee.mount_at(thread, name)
     except OSError as problem:
         if problem.errno in (ENOENT, ESRCH):
             return None
         raise
-    layer = "no_new_privs: what the file would give (set-user-ID, capabilities) is not given"
     call = f'execve("{printable(name)}") gained nothing'
-    return Refused(call, EPERM, [layer], ["--security-opt", "no-new-privileges=false"])
+    if mount and "nosuid" in mount.options:
+        return Refused(call, EPERM, [f"{printable(mount.point)} is mounted nosuid: {VOID}"], [])
+    if status["NoNewPrivs"] != [1]:
+        return None
+    return Refused(call, EPERM, [f"no_new_privs: {VOID}"], ["--security-opt", "no-new-privileges=false"])
 
 
 def _has_capabilities(path: str) -> bool:
@@ -280,40 +292,17 @@ def _has_capabilities(path: str) -> bool:
         raise
 
 
-# --- the command's memory ---------------------------------------------------------------------------------------------
-
-
-def memory(thread: int, address: int, size: int) -> bytes:
-    """Read the command's memory; shorter, or nothing, where it has none."""
-    try:
-        fd = posix.open(f"/proc/{thread}/mem", posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return posix.pread(fd, size, address) if address < 1 << 63 else b""
-    except OSError:
-        return b""
-    finally:
-        posix.close(fd)
-
-
-def _string(thread: int, address: int) -> str:
-    """Read a string of the command's, up to the end of its page."""
-    found = b""
-    while b"\0" not in found and len(found) < 4096:
-        part = memory(thread, address + len(found), 256 - (address + len(found)) % 256)
-        if not part:
-            break
-        found += part
-    return found.partition(b"\0")[0].decode("utf-8", "replace")
+# --- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def _arguments(thread: int, name: str, arguments: list[int]) -> "list[str]":
     """Show a call's first arguments."""
     shown = []
-    for kind, value in zip(TABLE.get(name, (0, 0, "", ""))[2], arguments, strict=False):
+    for kind, value in zip(TABLE.get(name, NONE)[2], arguments, strict=False):
         if kind == "s":
-            shown.append(f'"{printable(_string(thread, value))}"')
+            shown.append(f'"{printable(tracee.string(thread, value))}"')
+        elif kind in DECODED:
+            shown.append(DECODED[kind](value & 0xFFFFFFFF))
         elif kind in "dx":
             low = value & 0xFFFFFFFF
             shown.append(hex(value) if kind == "x" else str(low - (1 << 32) if low >> 31 else low))

@@ -1,0 +1,86 @@
+"""Hold what was refused, in words, with what lifts it and what that gives away."""
+
+import posix
+
+from ..errors import printable
+from ..linux.capabilities import NUMBERS
+from . import risk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..validate import Plan
+
+
+class Scene:
+    """Hold what a refusal must know of the entry."""
+
+    def __init__(self, plan: "Plan", held: int) -> None:
+        """Take it from the Plan; `held` are the capabilities that an entry of this caller's can add."""
+        self.held = held
+        self.again = plan["why"]  # the words of the line that was typed
+        self.joined = set(plan["namespaces"])
+        self.container = plan["target"]["container"]
+
+
+class Refused:
+    """Hold one refused call: as text, its errno, why, and the options that lift it."""
+
+    def __init__(self, call: str, errno: int, layers: list[str], options: list[str]) -> None:
+        """Take the reasons from the first layer that refuses to the last that would."""
+        self.call = call
+        self.reason = posix.strerror(errno) if errno else "the process was ended"
+        self.layers = layers
+        self.options = options
+        self.wrapped: list[str] = []  # words before the command that lift it where no option can
+        self.update: list[str] | None = None  # docker update's words, where the container's own limit is to be raised
+        self.risk = risk.HARMLESS
+        self.own_users = False  # the command's user namespace is not the machine's
+        self.count = 1
+
+    def key(self) -> tuple[str, ...]:
+        """Tell what is the same but for its arguments: the call and the cause."""
+        return (self.call.partition("(")[0], self.reason, *self.layers, "", *self.options)
+
+    def lifted(self) -> bool:
+        """Tell whether there is a line to paste."""
+        return bool(self.options or self.wrapped or self.update)
+
+    def text(self, scene: Scene) -> str:
+        """Say what was refused, and why."""
+        more = f" and {self.count - 1} more like it" if self.count > 1 else ""
+        by = shell(self.options)
+        if self.update:
+            by = shell(["docker", "update", *self.update])
+        elif self.wrapped:
+            by = " and ".join(
+                [by, "the hint's words before the command"] if by else ["the hint's words before the command"]
+            )
+        lacks = [word for word in self.options if word in NUMBERS and not scene.held >> NUMBERS[word] & 1]
+        if lacks:
+            self.options, self.wrapped, self.update = [], [], None
+        self.risk = risk.of(self.options, scene.joined, own_users=self.own_users)
+        lifted = f"; lifted by {by} ({self.risk})" if self.lifted() else ""
+        lifted = f"; {' and '.join(lacks)} would lift it, which you lack" if lacks else lifted
+        return f"{self.call}{more}: {self.reason}: {', and behind that '.join(self.layers)}{lifted}"
+
+    def line(self, again: list[str]) -> str:
+        """Write the line that was typed with the options added; `again` is split at the container by an empty word."""
+        at = again.index("")
+        if self.update:
+            return shell([*again[: again.index("nsenter")], "update", *self.update, again[at + 1]])
+        before = again[:at]
+        if "--user" in self.options and "--user" in before:
+            place = before.index("--user")
+            del before[place : place + 2]
+        return shell([*before, *self.options, again[at + 1], *self.wrapped, *again[at + 2 :]])
+
+
+def shell(words: list[str]) -> str:
+    """Quote words for a shell."""
+    safe = "-_./:=,@%+"
+    return " ".join(
+        word
+        if word and all(c.isalnum() or c in safe for c in word)
+        else "'" + printable(word).replace("'", "'\\''") + "'"
+        for word in words
+    )
