@@ -16,4 +16,5 @@ def places() -> list[str]:
     base = os.path.dirname(library)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     found = [f"{base}/{name}/lib/{version}/site-packages" for name in ("venv", ".venv")]
+    found.append(f"{base}/packages")  # of a Debian package: no compiled code, so any version of Python reads it
     return [place for place in found if os.path.isdir(place)] + ([library] if library.endswith("-packages") else [])

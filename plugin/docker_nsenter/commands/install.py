@@ -50,11 +50,26 @@ def main(words: list[str]) -> int:
         raise Problem(f"cannot change {problem.filename or target}: {problem.strerror}") from problem
 
 
-def install(target: str) -> int:
-    """Compile, write the bundles and the launcher, and say so."""
+def for_a_package(words: list[str]) -> int:
+    """Do for a Debian package what depends on the machine's Python; the place is that of packages, not /usr/local."""
+    target = "/usr/lib/docker/cli-plugins/docker-nsenter"
+    if words == ["--remove"]:
+        bundle.remove()
+        return 0
+    prepare(target)
+    return 0
+
+
+def prepare(target: str) -> None:
+    """Compile, and write the bundles and the launcher."""
     compiled()
     bundle.write()
     write(target)
+
+
+def install(target: str) -> int:
+    """Install, and say so."""
+    prepare(target)
     sys.stdout.write(f"docker nsenter is installed: {target}\n")
     if not any(os.access(f"{place}/docker", os.X_OK) for place in os.get_exec_path()):
         sys.stdout.write("note: there is no docker command on your PATH, and the plugin needs one\n")
