@@ -1,7 +1,7 @@
 """Every kind of entry, and attackers in the container and beside it that try each one's processes.
 
-`python -m tests.attack [--every N] [--at-once N] [--modes LIST] [--routes LIST] [--verbose] [--json FILE]` with
-DOCKER_HOST and DOCKER_CONFIG of an engine with the plugin.
+`python -m tests.attack [--every N] [--at-once N] [--modes LIST] [--routes LIST] [--no-agent] [--verbose] [--json FILE]`
+with DOCKER_HOST and DOCKER_CONFIG of an engine with the plugin.
 """
 
 import argparse
@@ -137,7 +137,8 @@ class Field:
     def __enter__(self) -> "Field":
         """Start with what every run has."""
         if self.agent:
-            self.watcher("agent", "--pid=host", "--security-opt", "seccomp=unconfined")
+            # Where ids are remapped only a container of the host's user namespace sees the host's processes
+            self.watcher("agent", "--pid=host", "--userns=host", "--security-opt", "seccomp=unconfined")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -210,10 +211,12 @@ class Field:
         target = self.target()
         pid = self.docker("inspect", "-f", "{{.State.Pid}}", target).stdout.strip()
         bounding = "-all," + ",".join(f"+{each}" for each in DEFAULT.split())
+        remapped = os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+        raw = ["nsenter", "-t", pid, "-p", *(["-U"] if remapped else [])]
         found = []
         for title, words in {
-            "raw nsenter -p -S 1000": ["nsenter", "-t", pid, "-p", "-S", "1000", "-G", "1000"],
-            "the container's capabilities": ["nsenter", "-t", pid, "-p", "setpriv", "--bounding-set", bounding],
+            "raw nsenter -p -S 1000": [*raw, "-S", "1000", "-G", "1000"],
+            "the container's capabilities": [*raw, "setpriv", "--bounding-set", bounding],
         }.items():
             result = Result(Entry(("pid",), lift="plain"), self.mark(), said=title)
             self.results[result.mark] = result
@@ -289,13 +292,14 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--routes", default=",".join(ROUTES))
+    parser.add_argument("--no-agent", action="store_true", help="nobody sees the host's processes")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--json")
     asked = parser.parse_args()
     entries = product(asked.modes.split(","), asked.routes.split(","))[:: asked.every]
     with tempfile.TemporaryDirectory(prefix="nsenter-attack.", dir="/var/tmp") as name:
         os.chmod(name, 0o755)
-        with Field(os.environ, Path(name)) as field:
+        with Field(os.environ, Path(name), agent=not asked.no_agent) as field:
             controls = field.controls()
             results = list(enter_all(field, entries, asked.at_once, progress=True))
             controls += field.controls()

@@ -159,7 +159,7 @@ def test_a_hostile_program_gets_at_what_is_in_reach(program: Path, victims: list
 
 STRONG: dict[str, tuple[str, ...]] = {
     "inside": (),
-    "agent": ("--pid=host",),
+    "agent": ("--pid=host", "--userns=host"),
     "beside": ("--pid=container:TARGET",),
 }
 # Docker's ALL has what not every machine's root holds, and lacks what is newer than it. Whoever has SYS_MODULE is the

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from docker_nsenter.enter.linux import capabilities
 
+from ..attack import Entry, Field, Result
 from ..conftest import Call, Run
 from ..private import Private, with_etc
+from .conftest import Plugin
+from .test_attacks_partial import DEFENCELESS
 from .test_lookup import refused
 from .test_parity import CONTAINERS, agree
 
@@ -55,11 +59,13 @@ def ids(status: str) -> tuple[list[str], list[str], str]:
 def test_without_its_files_you_are_root_of_its_user_namespace(
     run: Run, docker: Call, nsenter: Call, option: str
 ) -> None:
-    """The host's root has no id there: as nobody you could do nothing."""
+    """The host's root has no id there: as nobody you could do nothing. The guard is a capability of that namespace."""
     name = run()
     status = nsenter(option, name, "cat", "/proc/self/status").stdout
     oracle = docker("exec", name, "cat", "/proc/self/status").stdout
-    assert ids(status) == (["0"], ["0"], ids(oracle)[2])
+    uid, groups, effective = ids(status)
+    assert (uid, groups) == (["0"], ["0"])
+    assert int(effective, 16) == int(ids(oracle)[2], 16) | 1 << capabilities.NUMBERS["WAKE_ALARM"]
     assert nsenter(option, name, "cat", "/etc/shadow").returncode != 0
 
 
@@ -86,3 +92,84 @@ def test_what_it_creates_belongs_to_the_mapped_id(run: Run, nsenter: Call, pid_o
     name = run()
     assert nsenter("-u", "app", name, "touch", "/tmp/made").returncode == 0
     assert os.stat(f"/proc/{pid_of(name)}/root/tmp/made").st_uid == FIRST + 1000
+
+
+# --- the guard: the container's root is root of the namespace that it is entered in ----------------------------------
+
+IN_IT = [("--no-net",), ("--no-mount",), ("--security-opt", "seccomp=unconfined"), ("--no-net", "-u", "1000")]
+# The command stays in the host's user namespace, where the container's root has no power, whatever its ids
+OUTSIDE = [("--pid",), ("--net-only",), ("--pid", "-u", str(FIRST))]
+
+
+@pytest.fixture
+def field(engine: dict[str, str], tmp_path: Path) -> Iterator[Field]:
+    """Attackers in a container and beside it; who sees the host's processes is begun by the test."""
+    for each in (tmp_path, *tmp_path.parents[:2]):
+        each.chmod(0o755)
+    with Field(engine, tmp_path, agent=False) as made:
+        made.target()
+        yield made
+
+
+def fight(field: Field, call: Call, options: tuple[str, ...]) -> Result:
+    """Enter for half a second."""
+    result = Result(Entry(()), field.mark())
+    field.results[result.mark] = result
+    done = call(*options, field.target(), *field.script(result.mark, "0.5"))
+    result.status, result.said = done.returncode, done.stderr
+    return result
+
+
+def by(result: Result) -> set[str]:
+    """Name who reached it."""
+    return {who for who, _, _ in result.reached}
+
+
+def test_the_containers_root_reaches_no_command_that_has_more_than_it(
+    field: Field, nsenter: Call, plugin: Plugin
+) -> None:
+    entries = [*IN_IT, *OUTSIDE, ("--no-net", "--route", "helper"), ("--pid", "--route", "helper")]
+    guarded = {options: fight(field, nsenter, options) for options in entries}
+    defenceless = plugin(DEFENCELESS)
+    open_to = {options: fight(field, defenceless, options) for options in (*IN_IT, *OUTSIDE)}
+    field.collect()
+    for options, result in guarded.items():
+        assert result.status == 0, (options, result.said)
+        assert result.tried or "--net-only" in options, options
+        assert not result.reached, options
+    for options in IN_IT:
+        assert by(open_to[options]) == {"inside", "beside-inside"}, options
+    for options in OUTSIDE:
+        assert not open_to[options].reached, options
+
+
+def test_who_sees_the_hosts_processes_owns_the_containers_namespace(
+    field: Field, nsenter: Call, plugin: Plugin
+) -> None:
+    """Root of the namespace above has every capability in the containers', so that no guard keeps it out of there."""
+    field.watcher("agent", "--pid=host", "--userns=host", "--security-opt", "seccomp=unconfined")
+    defenceless = plugin(DEFENCELESS)
+    guarded = {options: fight(field, nsenter, options) for options in (*IN_IT, *OUTSIDE[:2])}
+    open_to = {options: fight(field, defenceless, options) for options in (*IN_IT, *OUTSIDE[:2])}
+    field.collect()
+    for options in IN_IT:
+        assert guarded[options].status == 125
+        assert "it owns the user namespace" in guarded[options].said
+        assert "agent" in by(open_to[options]), options
+    for options in OUTSIDE[:2]:
+        assert guarded[options].status == 0, guarded[options].said
+        assert "agent" in guarded[options].tried
+        assert not guarded[options].reached
+        assert by(open_to[options]) == {"agent"}
+
+
+@pytest.mark.parametrize("capability", ["WAKE_ALARM", "SYS_PTRACE"])
+def test_a_capability_of_the_containers_namespace_counts_only_there(run: Run, nsenter: Call, capability: str) -> None:
+    name = run("--cap-add", capability)
+    outside = nsenter("--pid", name, "cat", "/proc/self/status")
+    assert int(ids(outside.stdout)[2], 16) & 1 << capabilities.NUMBERS["WAKE_ALARM"]
+    inside = nsenter("--no-net", name, "cat", "/proc/self/status")
+    if capability == "SYS_PTRACE":
+        refused(inside, "by its capabilities (SYS_PTRACE)", f"docker nsenter {name} cat /proc/self/status")
+    else:
+        assert int(ids(inside.stdout)[2], 16) & 1 << capabilities.NUMBERS["BLOCK_SUSPEND"]
