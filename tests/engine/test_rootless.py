@@ -4,24 +4,35 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_nsenter.commands.install import write
 from docker_nsenter.enter.linux import seccomp, syscalls
 from docker_nsenter.enter.target import Target
 from docker_nsenter.routes import seccomp_profile
 
+from ..attack import Entry, Field, Result
 from ..conftest import Call, Done, Run
 from ..private import Private, with_etc
+from ..weaken import weakened
+from .test_attacks_partial import DEFENCELESS
 from .test_lookup import refused
 from .test_parity import CONTAINERS, PROFILE, agree
 
+REAL = os.path.realpath(sys.executable)
 UID, OTHER = 41_000, 41_001  # users that only the engine's own /etc knows
 FIRST = 800_000
 ROOTLESS = ("--rootless", "--ip-forward=false", "--ip-masq=false")
+# Docker 20.10's ALL lacks what Docker 23 knows; the kernel and runc know them
+NEWER_ALL = """#!/bin/sh
+[ ! -f config.json ] || sed -i 's/"CAP_SYS_PTRACE"/&,"CAP_PERFMON","CAP_BPF","CAP_CHECKPOINT_RESTORE"/g' config.json
+exec runc "$@"
+"""
 ENGINES_RUN = 'rm -f /run/docker /run/containerd /run/xtables.lock; exec "$@"'
 TITLES = ["defaults", "no-new-privileges, user", "custom seccomp"]
 PidOf = Callable[[str], int]
@@ -34,13 +45,18 @@ def engine(engine: dict[str, str]) -> Iterator[dict[str, str]]:
     before = with_etc(directory, f"rootless:{FIRST}:65536", f"rootless:x:{UID}:{UID}::{directory}:/bin/sh")
     runtime = directory / "xdg"
     runtime.mkdir()
+    newer = directory / "newer"
+    newer.write_text(NEWER_ALL)
+    newer.chmod(0o755)
     for path in (directory, runtime):
         os.chown(path, UID, UID)
     subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
     environment = {**engine, "HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
     kit = ("rootlesskit", "--state-dir", f"{runtime}/kit", "--net=host", "--copy-up=/etc", "--copy-up=/run",
            "--propagation=rslave", "sh", "-c", ENGINES_RUN, "sh")  # fmt: skip
-    started = Private(directory, environment, *ROOTLESS, before=(*before, *becoming(UID), *kit))
+    started = Private(
+        directory, environment, *ROOTLESS, f"--add-runtime=newer={newer}", before=(*before, *becoming(UID), *kit)
+    )
     yield started.environment
     started.end()
     shutil.rmtree(directory)
@@ -146,15 +162,19 @@ def test_another_user_may_not(run: Run, nsenter: Call, pid_of: PidOf) -> None:
 
 
 def test_an_unreadable_profile_is_refused_not_left_out(run: Run, nsenter: Call, pid_of: PidOf) -> None:
-    """Without the runtime's files nobody can tell which filter it was."""
+    """Without the runtime's files nobody can tell which filter it was, nor whose process it is."""
     name = run()
     parent = Path(f"/proc/{pid_of(name)}/status").read_text().partition("PPid:")[2].split()[0]
     config = Path(f"/proc/{parent}/cwd/config.json")
-    config.rename(f"{config}.away")
+    told = config.read_text()
+    config.write_text("{}")  # its owner stays the engine's
     try:
         refused(nsenter(name, "true"), "cannot build the container's seccomp filter without root", "seccomp=unconfined")
+        config.rename(f"{config}.away")
+        refused(nsenter("--route", "local", name, "true"), "its runtime's config.json can't be found")
     finally:
         Path(f"{config}.away").rename(config)
+        config.write_text(told)
 
 
 ARCHITECTURES = (0xC000003E, 0x40000003, 0xC00000B7, 0x40000028)  # x86-64, i386, arm64, arm
@@ -180,3 +200,81 @@ def test_the_filter_decides_as_the_one_that_the_kernel_holds(
         for arguments in ARGUMENTS:
             found = [seccomp.decide(program, number, arguments) for program in (ours, theirs)]
             assert found[0] == found[1], (number, arguments)
+
+
+# --- the guard: command and container's root are in one user namespace, the engine's ---------------------------------
+
+BEYOND = [
+    ("--pid",),
+    ("--pid", "-u", "1000"),
+    ("--pid", "--cap-drop", "ALL"),
+    ("--no-net",),
+    ("--no-mount",),
+    ("--security-opt", "seccomp=unconfined"),
+]
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that everybody reaches; pytest closes its own again whenever it is started."""
+    with tempfile.TemporaryDirectory(prefix="nsenter-field.", dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def field(engine: dict[str, str], public: Path) -> Iterator[Field]:
+    """Attackers in a container and beside it."""
+    with Field(engine, public, agent=False) as made:
+        made.target()
+        yield made
+
+
+def fight(field: Field, call: Call, options: tuple[str, ...], name: str, **more: Any) -> Result:
+    """Enter for a second."""
+    result = Result(Entry(()), field.mark())
+    field.results[result.mark] = result
+    done = call(*options, name, *field.script(result.mark, "1"), **more)
+    result.status, result.said = done.returncode, done.stderr
+    return result
+
+
+@pytest.fixture
+def defenceless(engine: dict[str, str], public: Path) -> dict[str, str]:
+    """An environment whose plugin gives no guard."""
+    place = public / "defenceless"
+    write(str(place / "cli-plugins/docker-nsenter"), python=REAL, library=str(weakened(place, DEFENCELESS)))
+    subprocess.run(["chmod", "-R", "a+rX", place], check=True)
+    return {**engine, "DOCKER_CONFIG": str(place)}
+
+
+def test_the_containers_root_reaches_no_command_that_has_more_than_it(
+    field: Field, nsenter: Call, defenceless: dict[str, str]
+) -> None:
+    guarded = {options: fight(field, nsenter, options, field.target()) for options in BEYOND}
+    open_to = {options: fight(field, nsenter, options, field.target(), env=defenceless) for options in BEYOND}
+    field.collect()
+    for options, result in guarded.items():
+        assert result.status == 0, (options, result.said)
+        assert {"inside", "beside-inside"} <= result.tried, options
+        assert not result.reached, options
+        assert {who for who, _, _ in open_to[options].reached} == {"inside", "beside-inside"}, (
+            options,
+            open_to[options],
+        )
+
+
+@pytest.mark.parametrize(
+    "flags", [("--cap-add", "SYS_PTRACE"), ("--privileged",), ("--privileged", "--runtime=newer")], ids=" ".join
+)
+def test_all_capabilities_in_the_engines_namespace_do_not_make_it_its_user(
+    field: Field, nsenter: Call, defenceless: dict[str, str], flags: tuple[str, ...]
+) -> None:
+    """A privileged container of a rootless engine does not have its user's files: by our command it would."""
+    name = field.watcher("strong", *flags)
+    result = fight(field, nsenter, ("--pid",), name)
+    open_to = fight(field, nsenter, ("--pid",), name, env=defenceless)
+    field.collect()
+    assert any(what.startswith("marker") for _, what, _ in open_to.reached), (open_to.tried, open_to.said)
+    assert result.status == 125, result.reached
+    assert "could take over this command by its capabilities" in result.said

@@ -227,7 +227,9 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
     reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.initial_userns else 0
     module = bounding & capabilities.SYS_MODULE and entry.initial_userns
     at_home = "user" not in entry.joined or above  # its capabilities are those of the host's user namespace
-    if at_home and (module or not ceiling & ~bounding or (hosts and takes and bounding & capabilities.SYS_ADMIN)):
+    # In a user namespace of an engine's own a container with all of them still has its own files only
+    everything = entry.initial_userns and not ceiling & ~bounding
+    if at_home and (module or everything or (hosts and takes and bounding & capabilities.SYS_ADMIN)):
         seen.root = seen.root or (pid if named else 0)
     elif takes or above or (at_home and reads):
         seen.passes, seen.by = pid, takes or reads
