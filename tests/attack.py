@@ -21,6 +21,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .conftest import wait_until
 from .images import BUSYBOX
 
 SOURCE = Path(__file__).with_name("attacker.c")
@@ -169,6 +170,7 @@ class Field:
         bind = ("-v", f"{self.attacker}:/attacker:ro")
         watch = ("/attacker", "watch", title.replace(" ", "-"), str(self.marker))
         self.docker("run", "-d", "--name", name, "--network", "none", *bind, *flags, BUSYBOX, *watch, *marks)
+        wait_until(lambda: "WATCHING" in self.docker("logs", name).stdout, f"{title} watches", 30)
         return name
 
     def target(self, lift: str = "plain") -> str:
