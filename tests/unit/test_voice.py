@@ -26,7 +26,7 @@ PHRASES = (
 )
 WITH_ENTRIES = {"SECURITY.md"}
 # What is written with a capital in the middle of a heading, too
-NAMES = {"AppArmor", "Docker", "Linux", "Podman", "Python", "SELinux", "Desktop", "macOS", "Windows"}
+NAMES = {"AppArmor", "Debian", "Docker", "Linux", "Podman", "Python", "SELinux", "Desktop", "macOS", "Windows"}
 # (place, words): why these words may stay
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 

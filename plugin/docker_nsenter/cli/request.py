@@ -56,21 +56,23 @@ class Request:
         self.dry_run: bool = values["dry_run"]
         self.verbose: bool = values["verbose"]
         self.listing: bool = values["listing"] or values["inspect"]
-        if self.listing and (command or self.dry_run):
-            word = "--inspect" if values["inspect"] else "--list"
+        self.format: str = _one_of("--format", values["format"], ("table", "json"))
+        self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
+        self.helper_image: str | None = values["helper_image"]
+        self._refuse_contradictions()
+        self.why: list[str] = self._again() if values["why"] else []
+        self.debug = False
+
+    def _refuse_contradictions(self) -> None:
+        """Raise Problem where two options can't both be meant."""
+        if self.listing and (self.command or self.dry_run):
+            word = "--inspect" if self.values["inspect"] else "--list"
             raise Problem(
                 f"{word} only shows containers: it takes no command and no --dry-run",
                 "--dry-run shows what a command would get",
             )
-        self.format: str = _one_of("--format", values["format"], ("table", "json"))
-        self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
-        self.helper_image: str | None = values["helper_image"]
-        self.why: list[str] = []
-        if values["why"]:
-            if self.detach:
-                raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
-            self.why = self._again()
-        self.debug = False
+        if self.values["why"] and self.detach:
+            raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
 
     def _again(self) -> list[str]:
         """Write the line to type again; an empty word stands where options may be added, before the container."""
