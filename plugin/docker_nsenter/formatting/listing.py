@@ -85,5 +85,5 @@ def sets(row: "Row") -> "list[Line]":
 def filters(row: "Row") -> "list[Line]":
     """Tell the filters, and no_new_privs."""
     count = row["seccomp_filters"]
-    said = [(f"{count} filter{'s' * (count > 1)}" if count else "none", "")]
+    said = [(f"{count} filter{'s' * (count > 1)}", "") if count else ("none", WARNING)]
     return [*said, *([("no_new_privs", "")] if row["no_new_privs"] else [])]
