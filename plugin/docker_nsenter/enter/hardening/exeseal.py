@@ -25,6 +25,7 @@ PROT_READ_WRITE = 3
 MAP_PRIVATE, MAP_ANONYMOUS, MAP_POPULATE = 2, 0x20, 0x8000
 MREMAP_MAYMOVE_FIXED = 3
 ST_RDONLY = 1
+NAME = bytearray(b"docker-nsenter\0")
 # A dynamic loader, or an interpreter that lives in a shared library: what lies idle while this module moves it.
 LARGEST = 1 << 20
 # /proc/self/stat's fields (proc(5)) in the order of struct prctl_mm_map; 0 stands for the break, which is not there
@@ -143,15 +144,36 @@ def _memory() -> int:
     return memory
 
 
-def forget() -> None:
+def words() -> tuple[int, int, int]:
+    """Find this process's words, which /proc/PID/cmdline shows: where they begin, where they and where all ends."""
+    fields = read("/proc/self/stat").rpartition(b")")[2].split()
+    return int(fields[48 - 3]), int(fields[49 - 3]), int(fields[51 - 3])  # arg_start, arg_end, env_end
+
+
+def entitle(place: tuple[int, int, int], text: str) -> None:
+    """Have ps show this text in the place of our words: a nameless process of root's looks like an intruder's."""
+    begin, end, _ = place
+    data = bytearray(text.encode("utf-8", "replace")[: max(0, end - begin - 1)])
+    syscalls.memory_wipe(begin, end - begin)
+    if data:
+        syscalls.memory_copy(begin, syscalls.address(data), len(data))
+
+
+def name() -> None:
+    """Have top and the audit log name this process for what it is, and not for the loader that started Python."""
+    syscalls.prctl(syscalls.PR_SET_NAME, syscalls.address(NAME))
+
+
+def forget() -> tuple[int, int, int]:
     """Wipe the caller's environment and words from this process's memory: the command's process begins as a copy.
 
     /proc/PID/environ and /proc/PID/cmdline show what the kernel put on the stack; Python keeps bytes of its own.
+    Return where the words were.
     """
-    fields = read("/proc/self/stat").rpartition(b")")[2].split()
-    begin, end = int(fields[48 - 3]), int(fields[51 - 3])  # from arg_start to env_end
-    syscalls.memory_wipe(begin, end - begin)
+    place = words()
+    syscalls.memory_wipe(place[0], place[2] - place[0])
     for name, value in posix.environ.items():
         syscalls.wipe(name)
         syscalls.wipe(value)
     posix.environ.clear()
+    return place
