@@ -5,7 +5,17 @@
 
 import posix
 import sys
-from _signal import SIGKILL
+from _signal import (
+    SIG_BLOCK,
+    SIG_IGN,
+    SIG_UNBLOCK,
+    SIGINT,
+    SIGKILL,
+    default_int_handler,
+    getsignal,
+    pthread_sigmask,
+    signal,
+)
 
 from .loader import load
 
@@ -28,13 +38,17 @@ def main() -> "NoReturn":
     """Do what sys.argv says, as docker or a person wrote it; never return."""
     planner = -1
     try:
+        if getsignal(SIGINT) != SIG_IGN:  # the launcher's ends at once; here something may have to be tidied up
+            signal(SIGINT, default_int_handler)
         if not enters_surely(sys.argv[1:]):
             from .commands import dispatch
 
             dispatch.main()
         parent = posix.getppid()
         reader, writer = posix.pipe()
+        pthread_sigmask(SIG_BLOCK, [SIGINT])  # a fork forgets a signal that Python has yet to handle
         planner = posix.fork()
+        pthread_sigmask(SIG_UNBLOCK, [SIGINT])
         if planner:
             load("enter")
             from .routes import bootstrap
@@ -50,6 +64,10 @@ def main() -> "NoReturn":
         _end(planner, problem.strerror or "")
     except MemoryError:
         _end(planner, "out of memory")
+    except KeyboardInterrupt:
+        if planner > 0:
+            posix.kill(planner, SIGKILL)
+        posix._exit(130)
 
 
 def _end(planner: int, reason: str) -> "NoReturn":

@@ -1,11 +1,18 @@
 """Say what went wrong as a person needs it: one sentence, one hint, one exit status."""
 
 import posix
-import sys
+
+from .enter import hints
+from .enter.hints import shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
+
+__all__ = ["LINE", "Problem", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
+
+LINE: "hints.Line" = {"words": [], "options": 0, "container": 0}  # what was typed, as soon as it has been read
 
 
 SYSTEM = "/usr/local/lib/docker/cli-plugins"
@@ -44,23 +51,24 @@ def report(problem: Problem) -> int:
     return problem.status
 
 
-def shell_line(words: list[str]) -> str:
-    """Write words as a shell reads them: a line to paste."""
-    return " ".join(_quoted(word) for word in words)
+def typed(own: "list[str] | None", rest: list[str], behind: "int | None" = None) -> None:
+    """Note the line: docker's own options, the words behind `nsenter`, and how many of them CONTAINER has behind it.
+
+    None for options that are noted already, and where CONTAINER is not known yet, or none is named.
+    """
+    if own is None:
+        own = LINE["words"][LINE["words"].index("docker") + 1 : LINE["options"] - 1] if LINE["words"] else []
+    sudo = ["sudo"] if b"SUDO_UID" in posix.environ else []
+    words = [*sudo, "docker", *own, "nsenter"]
+    LINE["options"] = len(words)
+    LINE["words"] = words = [*words, *rest]
+    LINE["container"] = len(words) - (0 if behind is None else behind + 1)
 
 
-def _quoted(word: str) -> str:
-    plain = word and all(letter.isalnum() or letter in "_-.,/:=@+%^" for letter in word)
-    return word if plain else "'" + word.replace("'", "'\\''") + "'"
-
-
-def instead(wrong: str, right: str) -> str:
-    """Write the line that was typed with another word in the place of a wrong one."""
-    words = sys.argv[1:]
-    if "nsenter" not in words or wrong not in words:
-        return shell_line(["docker", "nsenter", right])
-    at = words.index(wrong, words.index("nsenter"))
-    return shell_line(["docker", *words[:at], right, *words[at + 1 :]])
+def again(**change: "Any") -> str:
+    """Word the line that was typed with a change; hints.Change says which there are."""
+    line = LINE if LINE["words"] else {"words": ["docker", "nsenter"], "options": 2, "container": 2}
+    return hints.worded(line, change)  # type: ignore[arg-type]
 
 
 def near(word: str, choices: "Iterable[str]") -> list[str]:
@@ -88,13 +96,13 @@ def _distance(one: str, other: str) -> int:
 
 
 def as_root() -> str:
-    """Write the line that was typed, for root; and what must come first, where root's docker would find no plugin."""
-    words = sys.argv[1:] if "nsenter" in sys.argv[1:] else ["nsenter", *sys.argv[1:]]
-    line = shell_line(["sudo", "docker", *words])
+    """Write the line that was typed, for root; and first what makes the plugin known to root's docker."""
+    line = again(before=["sudo"])
     package = __file__.rpartition("/")[0]
     if posix.stat(package).st_uid == 0 or any(_is_there(f"{place}/docker-nsenter") for place in SYSTEM_PLACES):
         return line
-    return f"install the plugin for root, too (yours is in {package}), then: {line}"
+    script = package.removesuffix("/plugin/docker_nsenter") + "/scripts/install"
+    return f"{shell_line(['sudo', script, '--system'])} && {line}" if _is_there(script) else ""
 
 
 def _is_there(path: str) -> bool:

@@ -225,13 +225,44 @@ def test_the_socket_of_somebody_else_says_who_may_use_it(serve: Serve, engine: E
     subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
     words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "docker", "nsenter", "web"]
     done = subprocess.run(words, capture_output=True, text=True, env={**engine, "DOCKER_HOST": host}, check=False)
-    refused(done, "permission denied", "group root", "sudo docker nsenter")
+    refused(done, "permission denied", "group root")
+    installed = Path("/usr/local/lib/docker/cli-plugins/docker-nsenter").exists()
+    assert ("sudo docker nsenter" in done.stderr) is installed  # else root does not know the command
 
 
 def test_a_remote_engine_is_asked_through_the_sdk_and_its_pid_checked(nsenter: Call, engine: Engine) -> None:
     env = {**engine, "DOCKER_HOST": "tcp://127.0.0.1:1"}
     done = nsenter("web", "true", env=env, timeout=60)
-    refused(done, "tcp://127.0.0.1:1")
+    refused(done, "tcp://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not answer as a docker engine does"),
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", "closed the connection in the middle of an answer"),
+    ],
+)
+def test_what_is_no_engine_far_away_is_named_in_a_sentence(
+    nsenter: Call, engine: Engine, answer: bytes, said: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.settimeout(5)
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        host = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        done = nsenter("web", "true", env={**engine, "DOCKER_HOST": host}, timeout=60)
+    refused(done, said)
+    assert not {"(", "Error", "HTTPConnection"} & set(done.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -83,6 +83,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "seccomp": "container",
         "filters": [],
         "apparmor": None,
+        "apparmor_needed": False,
         "selinux": None,
         "no_new_privs": None,
         "cgroups": True,
@@ -100,6 +101,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "mounts": [],
         "debug": False,
         "why": [],
+        "typed": {"words": ["docker", "nsenter", f"pid:{pid}", *command], "options": 2, "container": 2},
     }
     return {**plan, **changes}
 

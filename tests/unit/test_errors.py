@@ -3,6 +3,7 @@
 
 import ast
 import os
+import posix
 import re
 import socket
 import subprocess
@@ -15,17 +16,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker_nsenter import errors
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import Request
 from docker_nsenter.commands import dispatch, install
 from docker_nsenter.engine import answers, containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
-from docker_nsenter.enter import launch, validate, verify
+from docker_nsenter.enter import launch, steps, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import Refusal
-from docker_nsenter.enter.linux import credentials
+from docker_nsenter.enter.linux import credentials, lsm
 from docker_nsenter.enter.start import Start
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import LINE, Problem, typed
 from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes.helper import helper, images
 
@@ -42,6 +44,7 @@ ROW = {"Id": "1" * 64, "Names": ["/web"], "State": "running", "Labels": LABELS}
 
 def request(*words: str) -> Request:
     """Read a line as typer does."""
+    typed([], list(words))
     return options.request_of(list(words))
 
 
@@ -92,7 +95,17 @@ def reported(word: str, rest: str, **planned: Any) -> None:
     watcher = launch.Launch.__new__(launch.Launch)
     settings = {"command": [], "shell": None, "tools": None, "target": {"name": "web"}, "namespaces": [], **planned}
     watcher.entry = entry(plan=settings, tools=None)
-    raise watcher._failure(word, rest)
+    raise watcher._failure(word, rest).word(LINE)
+
+
+def gone_directory() -> None:
+    """Go to a directory that the container has not."""
+    found = entry(plan={"directory": "/nowhere/a"}, credentials=None, arrived=False, dropped=False)
+    try:
+        steps._change_directory(found)
+    except Refusal as refusal:
+        refusal.sentence = refusal.sentence.replace("/nowhere", "")
+        raise refusal.word(LINE)  # noqa: B904
 
 
 def cancelled() -> None:
@@ -184,18 +197,18 @@ RAISED: list[Row] = [
     ),
     ("cannot read the TLS authority /no/ca.pem", "", lambda: reached("--tlsverify", "--tlscacert", "/no/ca.pem")),
     (
-        "unable to parse docker host `foo://x`",
-        "addresses begin with unix://, tcp:// or ssh://",
+        "unable to parse docker host `foo://x`: addresses begin with unix://, tcp:// or ssh://",
+        "",
         lambda: endpoints.normal_host("foo://x"),
     ),
     ('context "b" does not exist', "docker context ls", lambda: reached("-c", "b")),
     ("the name of the container is empty", "", lambda: containers.quote("")),
-    ("the name of the container is empty", "run 'docker nsenter --help' for more information", lambda: request("")),
-    ("no container given", "run 'docker nsenter --help' for more information", request),
+    ("the name of the container is empty", "docker nsenter --help", lambda: request("")),
+    ("no container given", "docker nsenter --help", request),
     ("no container given: web is the value of -u", "docker ps", lambda: request("-u", "web")),
     (
         "pid:web is not a process: give its process ID, as in pid:1234",
-        "docker nsenter web",
+        "docker nsenter -it web",
         lambda: containers.process("pid:web"),
     ),
     ("there is no process 4194303", "", lambda: containers.process("pid:4194303")),
@@ -210,8 +223,8 @@ RAISED: list[Row] = [
         lambda: raised(answers.odd(endpoint())),
     ),
     (
-        "cannot connect to the docker engine at unix:///x.sock: is it running?",
-        "docker nsenter pid:N enters a process without the engine",
+        "cannot connect to the docker engine at unix:///x.sock: is it running? (pid:N enters without it)",
+        "",
         lambda: raised(answers.unreachable(endpoint(), FileNotFoundError(2, "x"))),
     ),
     (
@@ -231,7 +244,7 @@ RAISED: list[Row] = [
     ),
     (
         "container web is paused: nothing in it can run",
-        "docker unpause web, or --no-join-cgroup to look into it as it is",
+        "docker unpause web",
         lambda: state(**{**RUNNING, "Paused": True}),
     ),
     (
@@ -241,12 +254,12 @@ RAISED: list[Row] = [
     ),
     (
         "container web runs under runsc, which hides its processes from this kernel",
-        "docker exec web works with every runtime",
+        "docker exec -it web sh",
         lambda: state(runtime="runsc", **RUNNING),
     ),
     (
         "no such container: wbe; did you mean web?",
-        "docker nsenter web",
+        "docker nsenter -it web",
         lambda: names.choose("wbe", [ROW], lambda _: {}),
     ),
     ("no such container: xyz", "docker ps", lambda: names.choose("xyz", [], lambda _: {})),
@@ -257,7 +270,7 @@ RAISED: list[Row] = [
     ),
     (
         "p is a compose project: name one of its services, p/db",
-        "docker nsenter p/db",
+        "docker nsenter -it p/db",
         lambda: names.choose("p", [ROW], lambda _: {}),
     ),
     (
@@ -267,7 +280,7 @@ RAISED: list[Row] = [
     ),
     (
         "db matches 2 running containers: a, b",
-        "docker nsenter a",
+        "docker nsenter -it a",
         lambda: names.choose("db", [{**ROW, "Names": ["/a"]}, {**ROW, "Names": ["/b"], "Id": "2" * 64}], lambda _: {}),
     ),
     (
@@ -275,24 +288,33 @@ RAISED: list[Row] = [
         "",
         lambda: planned("--security-opt", "no-new-privileges=x", "web"),
     ),
-    ("unknown capability PTRACE", "--cap-add SYS_PTRACE", lambda: planned("--cap-add", "PTRACE", "web")),
-    ("unknown capability x", "capabilities(7) lists them", lambda: planned("--cap-drop", "x", "web")),
-    ("the working directory a must be absolute", "-w /a", lambda: planned("--net", "-w", "a", "web")),
-    ("invalid environment variable: '=x'", "-e NAME=VALUE", lambda: planned("-e", "=x", "web")),
+    (
+        "unknown capability PTRACE",
+        "docker nsenter --cap-add SYS_PTRACE web",
+        lambda: planned("--cap-add", "PTRACE", "web"),
+    ),
+    ("unknown capability x", "man 7 capabilities", lambda: planned("--cap-drop", "x", "web")),
+    (
+        "the working directory a must be absolute",
+        "docker nsenter --net -w /a web",
+        lambda: planned("--net", "-w", "a", "web"),
+    ),
+    ("invalid environment variable '=x': it is NAME=VALUE or NAME", "", lambda: planned("-e", "=x", "web")),
     ("cannot read --env-file /no: No such file or directory", "", lambda: planned("--env-file", "/no", "web")),
     (
         "--security-opt seccomp=a.json: no other profile can be loaded; use the container's own or unconfined",
-        "--security-opt seccomp=unconfined",
+        "docker nsenter --security-opt seccomp=unconfined web",
         lambda: planned("--security-opt", "seccomp=a.json", "web"),
     ),
     (
-        "unknown --security-opt foo",
-        "seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable, no-new-privileges[=BOOL]",
+        "unknown --security-opt foo: it takes seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable or "
+        "no-new-privileges[=BOOL]",
+        "",
         lambda: planned("--security-opt", "foo", "web"),
     ),
     (
         "--net-only joins only one namespace: it can't be combined with others",
-        "several namespaces: --net --pid",
+        "docker nsenter --net --pid web",
         lambda: request("--net-only", "--pid-only", "web"),
     ),
     (
@@ -301,9 +323,35 @@ RAISED: list[Row] = [
         lambda: request("--net", "--no-pid", "web"),
     ),
     (
-        "--list only shows containers: it takes no command and no --dry-run",
-        "--dry-run shows what a command would get",
+        "--list shows containers and runs nothing; --dry-run shows what a command would get",
+        "docker nsenter --dry-run web ls",
         lambda: request("--list", "web", "ls"),
+    ),
+    (
+        "--list shows containers as they are, so --why does nothing here",
+        "docker nsenter --list web",
+        lambda: request("--list", "--why", "web"),
+    ),
+    (
+        "--inspect shows containers as they are, so --user does nothing here",
+        "docker nsenter --inspect web",
+        lambda: request("--inspect", "-u", "app", "web"),
+    ),
+    (
+        "--dry-run runs nothing, so --why does nothing here",
+        "docker nsenter --dry-run web id",
+        lambda: request("--why", "--dry-run", "web", "id"),
+    ),
+    (
+        "only what is shown has a form, by --list, --inspect or --dry-run, so --format does nothing here",
+        "docker nsenter web id",
+        lambda: request("--format", "json", "web", "id"),
+    ),
+    ("unknown capability FOO", "man 7 capabilities", lambda: planned("--cap-add", "ALL", "--cap-add", "FOO", "web")),
+    (
+        "the profile mine cannot be applied: AppArmor is not on here",
+        "docker nsenter -it web",
+        lambda: lsm.choose(SimpleNamespace(), "mine", None, needed=True),  # type: ignore[arg-type]
     ),
     (
         "--why watches the command until it ends, so it can't be combined with --detach",
@@ -338,13 +386,33 @@ RAISED: list[Row] = [
         "",
         ended_from_outside,
     ),
-    ("--tools ./x: the engine is on another machine, which does not have your files", "--tools IMAGE", distant_tools),
-    ("the helper's image my/python can't be pulled: no route", "choose another with --helper-image IMAGE", not_pulled),
+    ("--tools ./x: the engine is on another machine, which does not have your files; name an image", "", distant_tools),
+    ("the helper's image my/python can't be pulled: no route", "", not_pulled),
     ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 0 13 write")),
     (
         "cannot run a shell: the container has none (no bash, ash or sh)",
-        "docker nsenter --tools host web",
+        "docker nsenter -it --tools host web",
         lambda: reported("F", "execve 127 2 No such file or directory"),
+    ),
+    (
+        "cannot run the command: its name is empty",
+        "",
+        lambda: reported("F", "execve 127 2 No such file or directory", command=[""]),
+    ),
+    (
+        "cannot run 'ls -l': that is the name of one program, with blanks in it",
+        "docker nsenter -it web ls -l",
+        lambda: reported("F", "execve 127 2 No such file or directory", command=["ls -l"]),
+    ),
+    (
+        "cannot run 'echo a | wc': that is the name of one program, with blanks in it",
+        "docker nsenter -it web sh -c 'echo a | wc'",
+        lambda: reported("F", "execve 127 2 No such file or directory", command=["echo a | wc"]),
+    ),
+    (
+        "cannot change to the working directory /a: No such file or directory",
+        "docker nsenter -it -w / web",
+        gone_directory,
     ),
     (
         "cannot run sl: no such program on the PATH",
@@ -367,9 +435,24 @@ RAISED: list[Row] = [
         lambda: transport.attach(listening(b""), "a"),
     ),
     (
-        "the engine at {} refuses a stream to the helper: HTTP/1.1 404 Not Found",
+        "the engine at {} refuses a stream to the helper: HTTP status 404",
         "",
         lambda: transport.attach(listening(b"HTTP/1.1 404 Not Found\r\n\r\n"), "a"),
+    ),
+    (
+        "the engine at {} refuses a stream to the helper: it has gone",
+        "",
+        lambda: transport.attach(listening(b'HTTP/1.1 404 Not Found\r\n\r\n{"message": "it has gone"}'), "a"),
+    ),
+    (
+        "the engine says: exec: no",
+        "",
+        lambda: raised(
+            answers.meaning(
+                "OCI runtime create failed: runc create failed: unable to start container process: "
+                "error during container init: exec: no: unknown"
+            )
+        ),
     ),
     (
         "reaching ssh://far needs the docker command, which is not on the PATH",
@@ -383,7 +466,7 @@ RAISED: list[Row] = [
     ),
     (
         "a detached command outside the container's cgroup would end with its helper",
-        "leave out --detach",
+        "docker nsenter -it web",
         lambda: helper.enter(
             SimpleNamespace(endpoint=endpoint(), plan={"namespaces": ["pid"], "detach": True, "cgroups": False})
         ),
@@ -409,11 +492,12 @@ RAISED: list[Row] = [
 HELD = {
     "process {} of a container could take over this command by its capabilities ({}), and so get {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
     "processes of containers can see this command, and hold every capability that could keep them from {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
-    "the engine at {} does not answer within {} seconds": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
+    "the engine at {} does not answer within {} seconds (pid:N enters without it)": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
     "the engine says: {}": "engine/test_lookup.py::test_a_reply_that_is_not_what_it_should_be",
     'context "{}" cannot be read: {}': "unit/test_errors.py::test_a_context_that_can_t_be_read",
     "{}; found {} in the engine's files: {}": "engine/test_engine_down.py::test_it_says_what_happened_and_where_it_looked",
     "--env-file {}: a variable's name contains white space: {}": "unit/test_errors.py::test_a_file_of_variables_with_a_blank",
+    "unexpected {}: {}: please report it, with what -D shows": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "unexpected {}: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "cannot enter: {}: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "the plan cannot be read: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
@@ -421,7 +505,7 @@ HELD = {
     "this needs Linux; here only --help works": "unit/test_errors.py::test_elsewhere_than_on_linux",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
-    "a process in the container has a lease on its {} and does not release it": "kernel/test_credentials.py::",
+    "a process in the container has a lease on its {} and does not release it; docker exec waits until the kernel ends the lease, which takes 45 seconds": "kernel/test_credentials.py::",
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
     "refusing to run code as root that others can change: {}": "kernel/test_origin.py::",
     "cannot allocate a terminal: the container has no devpts of its own": "kernel/test_stdio.py::",
@@ -451,11 +535,13 @@ HELD = {
     "--tools needs the container's files: without them you already have this machine's programs": "engine/test_tools.py::",
     "cannot mount the tools: {}": "kernel/test_tools.py::",
     "--tools: the process already has this machine's files and programs": "kernel/test_tools.py::",
-    "--tools is empty": "engine/test_tools.py::",
+    "a shell would end at once: with its output elsewhere it gets no terminal and no input": (
+        "engine/test_jobs.py::test_a_shell_into_a_pipe_says_what_to_type_and_that_works"
+    ),
+    "--tools is empty: it takes host, an image or a path": "engine/test_tools.py::",
     "--tools {}: this is not a static program: it needs a loader or an interpreter": "engine/test_tools.py::",
     "--tools {}: the directory is not a root filesystem with programs (bin, usr/bin, …)": "engine/test_tools.py::",
     "cannot build the container's seccomp filter without root: {}": "engine/test_rootless.py::",
-    "cannot change to the working directory {}: {}": "engine/test_attacks_leaks.py::",
     "the container has no real /proc to mount": "engine/test_attacks_files.py::",
     "the container has no empty directory for the tools: none of {}": "kernel/test_tools.py::",
     "{} is empty or larger than 1 GiB": "kernel/test_tools.py::",
@@ -463,14 +549,14 @@ HELD = {
     "the tools at {} cannot be opened: {}": "kernel/test_tools.py::",
     "--tools {}: {}": "engine/test_tools.py::test_a_file_that_is_not_there_is_named",
     "--tools {}: the image is for {}/{}, not {}": "engine/test_tools.py::",
-    "the helper of image {} did not start: {}": "engine/test_helper.py::test_an_image_without_a_python_that_works_is_no_helper",
+    "the helper of image {} did not start, which takes Python 3.10 or newer: {}": "engine/test_helper.py::test_an_image_without_a_python_that_works_is_no_helper",
     "the engine does not answer, and {} matches several running containers: {}": "engine/test_engine_down.py::",
     "--tools {}: the image cannot be unpacked": "engine/test_tools.py::",
     "--tools {}: the image's layers are compressed by zstd, which Python can read from 3.14 on": "engine/test_tools.py::",
     "--tools {}: the current directory was deleted": (
         "engine/test_scheduling.py::test_a_deleted_directory_of_the_callers_is_named_only_where_it_is_meant"
     ),
-    "--tools has no {}": "kernel/test_tools.py::",
+    "--tools has no {}, which only a static program does without": "kernel/test_tools.py::",
     "the container stopped before the command could start": "kernel/test_faults.py::",
     "process {} ended before the command could start": "kernel/test_faults.py::",
     "the working directory lies outside the container": "engine/test_attacks_leaks.py::test_the_working_directory_check_is_needed",
@@ -493,15 +579,22 @@ UNPROVOKED = {
 def said(problem: Exception) -> tuple[str, str]:
     """Take the sentence and the hint."""
     assert isinstance(problem, Problem | Refusal)
+    if isinstance(problem, Refusal):
+        problem.word(LINE)
     return problem.sentence, problem.hint
 
 
 @pytest.mark.parametrize("row", RAISED, ids=lambda row: row[0])
-def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["docker-nsenter", "nsenter", "-it", "web"])
     monkeypatch.setenv("DOCKER_CONFIG", "/nowhere/docker")
     if "PATH" in row[0] and "docker command" in row[0]:
         monkeypatch.setenv("PATH", "/nowhere")
+    typed([], ["-it", "web"], 0)
+    (tmp_path / "docker-nsenter").touch()
+    monkeypatch.setattr(errors, "SYSTEM_PLACES", [str(tmp_path)])
+    monkeypatch.setattr(posix, "isatty", lambda _: True)
+    monkeypatch.setattr(lsm, "active", lambda: "")
     sentence, hint, act = row
     with pytest.raises((Problem, Refusal)) as caught:
         act()
@@ -509,12 +602,22 @@ def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch) -> None
     assert said(caught.value)[1] == hint
 
 
-def test_the_hint_is_the_whole_line_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["docker-nsenter", "-D", "nsenter", "-u", "my app", "wbe", "echo", "wbe"]
-    monkeypatch.setattr(sys, "argv", words)
+def test_the_hint_is_the_whole_line_with_the_right_name() -> None:
+    typed(["-D"], ["-u", "my app", "wbe", "echo", "wbe"], 2)
     with pytest.raises(Problem) as caught:
         names.choose("wbe", [ROW], lambda _: {})
     assert caught.value.hint == "docker -D nsenter -u 'my app' web echo wbe"
+
+
+def test_who_installed_it_for_himself_is_not_told_to_say_sudo_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(["-c", "b"], ["-u", "a b", "web"], 0)
+    monkeypatch.setattr(errors, "SYSTEM_PLACES", ["/nowhere"])
+    real = posix.stat
+    others = SimpleNamespace(st_uid=1000)
+    monkeypatch.setattr(posix, "stat", lambda path: others if str(path).endswith("/docker_nsenter") else real(path))
+    install_first, again = errors.as_root().split(" && ")
+    assert install_first == f"sudo {TOP}/scripts/install --system"
+    assert again == "sudo docker -c b nsenter -u 'a b' web"
 
 
 def test_a_context_that_can_t_be_read(tmp_path: Path) -> None:

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 from docker_nsenter.engine.names import choose, spellings
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import Problem, typed
+
+
+@pytest.fixture(autouse=True)
+def line() -> None:
+    """Have typed a name, which hints say otherwise."""
+    typed([], ["name"], 0)
 
 
 def row(number: int, name: str, state: str = "running", **labels: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ try:
 except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef,assignment,unused-ignore]
 
-from ..errors import Problem
+from ..errors import Problem, again, typed
 from . import suggestions
 from .grammar import VALUES
 from .request import NAMESPACES, Request
@@ -310,13 +310,14 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
 def _nameless(words: list[str]) -> Problem:
     """Say that no container is named, and where it may have gone."""
     if len(words) > 1 and words[-2] in VALUES:
-        return Problem(f"no container given: {words[-1]} is the value of {words[-2]}", "docker ps")
+        return Problem(f"no container given: {words[-1]} is the value of {words[-2]}", again(docker=["ps"]))
     return usage("no container given")
 
 
 def request_of(words: list[str]) -> Request:
     """Read any line into a Request."""
     values, container, command = read(words)
+    typed(None, words, len(command) if container else None)
     if command and command[0].startswith("-") and command[0] != "--":
         suggestions.behind(container, command, words)
     return Request(values, container, command)
@@ -326,4 +327,4 @@ def usage(message: str) -> Problem:
     """Word a usage error as docker's own commands do."""
     text = message.rstrip(".")
     sentence = text[:1].lower() + text[1:]
-    return Problem(sentence, "run 'docker nsenter --help' for more information", usage=USAGE)
+    return Problem(sentence, again(words=["--help"]), usage=USAGE)

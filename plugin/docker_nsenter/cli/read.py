@@ -1,12 +1,17 @@
 """Read the words behind `nsenter`: by the table where that is enough, else by typer."""
 
+from ..errors import typed
 from ..packages import add_packages
 from .request import Request, parse
 
 
-def read_request(words: list[str]) -> Request | None:
-    """Return what the words ask for; None when that is help. Problem for what can't be meant."""
+def read_request(words: list[str], own: "list[str] | tuple[()]" = ()) -> Request | None:
+    """Return what the words ask for; None when that is help. Problem for what can't be meant.
+
+    `own` are docker's own options, for the line that a hint shows.
+    """
     plain = parse(words)
+    typed([*own], words, len(plain[2]) if plain and plain[1] else None)
     if plain is not None:
         if plain[2] and plain[2][0].startswith("-") and plain[2][0] != "--":
             from . import suggestions

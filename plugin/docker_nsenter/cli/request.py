@@ -4,12 +4,15 @@ options.py is the one source of the grammar; grammar.py is generated from it. `p
 what they say; for anything else it returns None, and options.py decides and words the error.
 """
 
-from ..errors import Problem
+from ..enter.hints import PARTIAL
+from ..errors import LINE, Problem, again
 from .grammar import DEFAULTS, FLAGS, VALUES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    Namespace = tuple[str, tuple[str, ...], str]
 
 # option word, other spellings, the kernel's name; in the order of the Plan
 NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -60,34 +63,41 @@ class Request:
         self.route: str = _one_of("--route", values["route"], ("auto", "local", "helper"))
         self.helper_image: str | None = values["helper_image"]
         self._refuse_contradictions()
-        self.why: list[str] = self._again() if values["why"] else []
+        self.why: list[str] = _to_type_again() if values["why"] else []
         self.debug = False
 
     def _refuse_contradictions(self) -> None:
         """Raise Problem where two options can't both be meant."""
-        if self.listing and (self.command or self.dry_run):
-            word = "--inspect" if self.values["inspect"] else "--list"
-            raise Problem(
-                f"{word} only shows containers: it takes no command and no --dry-run",
-                "--dry-run shows what a command would get",
-            )
+        _refuse_idle(self.values, self.command, listing=self.listing)
         if self.values["why"] and self.detach:
             raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
 
-    def _again(self) -> list[str]:
-        """Write the line to type again; an empty word stands where options may be added, before the container."""
-        words = []
-        for name, value in self.values.items():
-            if value == DEFAULTS[name] or name == "why":
-                continue
-            flags = [word for word, row in FLAGS.items() if row == (name, value) and word.startswith("--")]
-            option = next((word for word, row in VALUES.items() if row[0] == name), "")
-            for each in value if isinstance(value, list) else [value]:
-                words += flags[:1] or [option, str(each)]
-        import os
 
-        sudo = ["sudo"] if "SUDO_UID" in os.environ else []
-        return [*sudo, "docker", "nsenter", *words, "", self.container, *self.command]
+def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool) -> None:
+    """Refuse an option that would do nothing beside the others: who typed it thinks that it does something."""
+    given = {name for name, value in values.items() if value != DEFAULTS[name]}
+    word = "inspect" if values["inspect"] else "list"
+    if listing and (command or values["dry_run"]):
+        hint = again(without=["--list", "--inspect"], add=[] if values["dry_run"] else ["--dry-run"])
+        raise Problem(f"--{word} shows containers and runs nothing; --dry-run shows what a command would get", hint)
+    if listing:
+        idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
+    elif values["dry_run"]:
+        idle, reason = given & {"why"}, "--dry-run runs nothing"
+    else:
+        idle, reason = given & {"format", "verbose"}, "only what is shown has a form, by --list, --inspect or --dry-run"
+    if not idle:
+        return
+    name = sorted(idle)[0]
+    spelled = [word for word, row in {**FLAGS, **VALUES}.items() if row[0] == name]
+    raise Problem(f"{reason}, so {spelled[0]} does nothing here", again(without=spelled))
+
+
+def _to_type_again() -> list[str]:
+    """Write the line without --why; an empty word stands where options may be added, before the container."""
+    words, at = LINE["words"], LINE["container"]
+    at -= words[at - 1] == "--"
+    return [*(word for word in words[:at] if word != "--why"), "", *words[at:]]
 
 
 def _split_commas(words: list[str]) -> list[str]:
@@ -100,7 +110,7 @@ def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
         near = nearest(value, [*choices])
         sentence = f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
-        raise Problem(sentence, f"{option} {near}" if near else "")
+        raise Problem(sentence, again(swap=([option], value, near)) if near else "")
     return value
 
 
@@ -111,8 +121,7 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     only = [row for row in NAMESPACES if values[f"{row[0]}_only"]]
     if len(only) > 1 or (only and (chosen or without or values["all"])):
         raise Problem(
-            f"--{only[0][0]}-only joins only one namespace: it can't be combined with others",
-            _joined_hint(only, chosen),
+            f"--{only[0][0]}-only joins only one namespace: it can't be combined with others", _joined(only, chosen)
         )
     if only:
         return (only[0][2],)
@@ -124,11 +133,9 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     return tuple(row[2] for row in NAMESPACES if row not in without)
 
 
-def _joined_hint(
-    only: "list[tuple[str, tuple[str, ...], str]]", chosen: "list[tuple[str, tuple[str, ...], str]]"
-) -> str:
-    names = [f"--{row[0]}" for row in NAMESPACES if row in only + chosen]
-    return f"several namespaces: {' '.join(names)}" if len(names) > 1 else ""
+def _joined(only: "list[Namespace]", chosen: "list[Namespace]") -> str:
+    """Write the line that joins all that are named, and only those."""
+    return again(without=PARTIAL, add=[f"--{row[0]}" for row in NAMESPACES if row in only + chosen])
 
 
 def parse(words: list[str]) -> "tuple[dict[str, Any], str, list[str]] | None":

@@ -1,6 +1,6 @@
 """Show the right line to who types nsenter's options, docker run's, or a mistyped one: a hint that can be pasted."""
 
-from ..errors import Problem, near, shell_line
+from ..errors import Problem, again, near
 from .grammar import FLAGS, VALUES
 
 # nsenter's letters for what has a name here
@@ -75,7 +75,7 @@ def behind(container: str, command: list[str], words: list[str]) -> None:
 
 
 def _line(words: list[str], dockers: "list[str] | None" = None) -> str:
-    return shell_line(["docker", *(dockers or []), "nsenter", *words])
+    return again(words=words, globally=dockers or [])
 
 
 def _letters(word: str) -> bool:
@@ -117,9 +117,9 @@ def _nsenters(words: list[str]) -> None:
     elif len(names) == 1 and not passed:
         names = [f"{names[0]}-only"]
     names += passed
-    if not target and (not rest or rest[0].startswith("-")):
-        names, rest = [*names, *rest], ["CONTAINER"]
     sentence = f"use pid:{target} for a process" if target else "namespaces have no short options here"
+    if not target and (not rest or rest[0].startswith("-")):
+        raise Problem(f"{sentence}: {' '.join([*names, *rest])} CONTAINER")
     raise Problem(sentence, _line([*names, *([f"pid:{target}"] if target else []), *rest]))
 
 
@@ -183,7 +183,7 @@ def _stranger(words: list[str], at: int) -> None:
     if name == "-v" and not value:  # no mount: the version
         name, (takes, sentence, right) = "-V", STRANGERS["-V"]
     if right == "docker nsenter --version":
-        raise Problem(f"{words[at]}: {sentence}", right)
+        raise Problem(f"{words[at]}: {sentence}", _line(["--version"]))
     if right.startswith("-u"):
         raise Problem(f"{words[at]}: {sentence}", _line([*words[:at], *right.format("", value).split(" "), *after]))
     rest = [value] if "{1}" in right and value else []
@@ -196,7 +196,7 @@ def _unknown(words: list[str], at: int) -> None:
     name, equals, value = words[at].partition("=")
     right = nearest(name, [*FLAGS, *VALUES, "--help", "--version"])
     if not right:
-        raise Problem(f"there is no option {name}", "docker nsenter --help")
+        raise Problem(f"there is no option {name}", _line(["--help"]))
     raise Problem(f"there is no option {name}", _line([*words[:at], f"{right}{equals}{value}", *words[at + 1 :]]))
 
 

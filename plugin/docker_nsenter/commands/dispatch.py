@@ -4,7 +4,7 @@ import posix
 import sys
 
 from .. import packages
-from ..errors import Problem, report
+from ..errors import Problem, again, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def plan_of(argv: list[str]) -> "Plan":
     from . import enter
 
     options, _, rest = endpoints.split(argv)
-    request = read_request(rest)
+    request = read_request(rest, options.words)
     assert request is not None  # the line does not ask for help
     _take_globals(request, options)
     return enter.plan(request, options, here=True).plan
@@ -105,7 +105,11 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
     if {"-D", "--debug"} & set(sys.argv):
         sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
     posix._exit(
-        report(Problem(f"unexpected {kind.__name__}: {value}", "docker -D nsenter ... shows where; please report it"))
+        report(
+            Problem(
+                f"unexpected {kind.__name__}: {value}: please report it, with what -D shows", again(globally=["-D"])
+            )
+        )
     )
 
 
@@ -138,8 +142,8 @@ def run(argv: list[str]) -> int:
     if command == "help" or options.help or options.version:
         return show_help(["--version" if options.version else "--help"])
     if command != NAME:
-        raise Problem(f"{command!r} is not a command of this docker plugin", "docker nsenter --help")
-    request = read_request(rest)
+        raise Problem(f"{command!r} is not a command of this docker plugin", again(words=["--help"]))
+    request = read_request(rest, options.words)
     if request is None:
         return show_help(rest)
     _take_globals(request, options)
@@ -147,17 +151,14 @@ def run(argv: list[str]) -> int:
 
 
 def _take_globals(request: "Request", options: "endpoints.Globals") -> None:
-    """Take what docker's own options say for the entry: -D, and for --why's line the engine that was asked."""
+    """Take what docker's own options say for the entry: -D."""
     request.debug = options.debug
-    if request.why:
-        at = request.why.index("nsenter")
-        request.why[at:at] = options.words
 
 
 def act(request: "Request", options: "endpoints.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
     if not sys.platform.startswith("linux"):
-        raise Problem("this needs Linux; here only --help works", "docker exec works from anywhere")
+        raise Problem("this needs Linux; here only --help works", again(exec=True))
     if request.listing:
         if request.container:
             from . import inspect

@@ -9,7 +9,7 @@ from ..enter.linux import capabilities, lsm, namespaces, seccomp
 from ..enter.linux.procfs import read
 from ..enter.target import pin
 from ..enter.verify import expected
-from ..errors import Problem
+from ..errors import Problem, again
 from ..formatting import output
 from ..planning import explain
 from ..planning.planned import Planned
@@ -43,7 +43,9 @@ def _as_root(plan: "Plan") -> "Restrictions | None":
     try:
         return preview(plan)
     except Refusal as refusal:
-        raise Problem(refusal.sentence, refusal.hint, refusal.status) from refusal
+        raise Problem(
+            refusal.sentence, refusal.hint or (again(**refusal.change) if refusal.change else ""), refusal.status
+        ) from refusal
     except OSError as problem:
         raise Problem(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem
 

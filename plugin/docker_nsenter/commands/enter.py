@@ -4,7 +4,7 @@ import posix
 
 from ..cli.request import Request
 from ..engine import answers, containers, endpoints, http
-from ..errors import Problem, report
+from ..errors import Problem, again, report
 from ..packages import add_packages
 from ..planning.plan import make_plan
 from ..planning.planned import Planned
@@ -31,6 +31,9 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
         raise Elsewhere
     made = make_plan(request, container, environ=environ, stdin_tty=posix.isatty(0), stdout_tty=posix.isatty(1))
     made["route"] = route
+    if not (request.command or made["stdin"] or request.detach or request.dry_run):
+        hint = again(add=["-it" if request.tty is None else "-i"])
+        raise Problem("a shell would end at once: with its output elsewhere it gets no terminal and no input", hint)
     if request.tools is not None:
         add_tools(request, options, made)
     return Planned(request, container, endpoint, made, why)

@@ -10,6 +10,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# What runc puts before its reason; the second from 1.3 on
+STARTING = ("unable to start container process: ", "error during container init: ")
+# What a library says, and what that is
+LIBRARIES = (
+    ("BadStatusLine", "what listens there does not answer as a docker engine does"),
+    ("RemoteDisconnected", "it closed the connection without an answer"),
+    ("IncompleteRead", "it closed the connection in the middle of an answer"),
+    ("ConnectionResetError", "it closed the connection"),
+    ("BrokenPipeError", "it closed the connection"),
+    ("timed out", "it does not answer in time"),
+    ("server API version", "it does not say its version"),
+)
 NOT_HERE = ("bind source path does not exist", "no such file or directory", "executable file not found")
 
 
@@ -31,7 +43,9 @@ class Lost(Exception):
 
 def meaning(said: str) -> Exception:
     """Turn the engine's refusal into what a person, or the next attempt, can use."""
-    said = said.rpartition("unable to start container process: ")[2].removesuffix(": unknown")
+    for words in STARTING:
+        said = said.rpartition(words)[2]
+    said = said.removesuffix(": unknown")
     if "unable to apply caps" in said or "capabilit" in said:
         return Lacking(said)
     if any(words in said for words in NOT_HERE):
@@ -81,10 +95,18 @@ def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
         return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", as_root())
     if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
         return Silent(
-            f"cannot connect to the docker engine at {endpoint.host}: is it running?",
-            "docker nsenter pid:N enters a process without the engine",
+            f"cannot connect to the docker engine at {endpoint.host}: is it running? (pid:N enters without it)"
         )
     return Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem.strerror or problem}")
+
+
+def lost(endpoint: Endpoint, problem: Exception, said: str) -> Problem:
+    """Say why a library can't talk to the engine: by what docker said that carries it, or by what the library means."""
+    text = repr(problem)
+    reason = said or next((meant for word, meant in LIBRARIES if word in text), "")
+    # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
+    reason = reason or str(problem).rpartition(": ")[2].rpartition("] ")[2].strip("'\")( ")
+    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {reason}")
 
 
 def _owner(path: str) -> str:

@@ -3,7 +3,7 @@
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import Problem, printable
+from ..errors import Problem, again, printable
 from . import http
 from .answers import odd
 from .endpoints import Endpoint
@@ -106,7 +106,9 @@ def process(word: str) -> Container:
     """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
-        raise Problem(f"{word} is not a process: give its process ID, as in pid:1234", f"docker nsenter {number}")
+        raise Problem(
+            f"{word} is not a process: give its process ID, as in pid:1234", again(container=number) if number else ""
+        )
     from ..enter.linux.procfs import read
     from ..enter.target import parse_status
 
@@ -195,19 +197,15 @@ def refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paus
     """Say why a container can't be entered now."""
     state, name = reply["State"], container.name
     if state.get("Restarting"):
-        raise Problem(
-            f"container {name} is restarting (its last exit status was {state.get('ExitCode')})", f"docker logs {name}"
-        )
+        last = state.get("ExitCode")
+        raise Problem(f"container {name} is restarting (its last exit status was {last})", again(docker=["logs", name]))
     if state.get("Paused") and not paused_ok:
-        raise Problem(
-            f"container {name} is paused: nothing in it can run",
-            f"docker unpause {name}, or --no-join-cgroup to look into it as it is",
-        )
+        raise Problem(f"container {name} is paused: nothing in it can run", again(docker=["unpause", name]))
     if not state.get("Running") or container.pid <= 0:
         ended = f" ({container.status}, exit status {state.get('ExitCode')})" if container.status else ""
-        raise Problem(f"container {name} is not running{ended}", f"docker start {name}")
+        raise Problem(f"container {name} is not running{ended}", again(docker=["start", name]))
     if container.runtime in SANDBOXES:
         raise Problem(
             f"container {name} runs under {container.runtime}, which hides its processes from this kernel",
-            f"docker exec {name} works with every runtime",
+            again(exec=True),
         )

@@ -7,7 +7,7 @@ Parsing copies pflag, the Go library that docker uses; the choice of the engine 
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import Problem
+from ..errors import LINE, Problem, shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Endpoint:
         self.settings: dict[str, str] = {}  # the plugin's own, of config.json
         self.words: list[str] = []
         self.client: Any = None  # the SDK's, when there is one
+        self.carrier: Any = None  # docker's process that carries the last stream
+        self.said = -1  # what it says on its standard error
 
 
 def split(argv: list[str]) -> tuple[Globals, str, list[str]]:
@@ -214,7 +216,7 @@ def normal_host(host: str) -> str:
     if not separator:
         scheme, rest = "tcp", host
     if scheme not in SCHEMES:
-        raise Problem(f"unable to parse docker host `{host}`", "addresses begin with unix://, tcp:// or ssh://")
+        raise Problem(f"unable to parse docker host `{host}`: addresses begin with unix://, tcp:// or ssh://")
     if scheme == "unix" and not rest:
         return DEFAULT_HOST
     if scheme == "tcp":
@@ -233,7 +235,9 @@ def _context_endpoint(directory: str, name: str) -> Endpoint:
         with open(meta, "rb") as file:
             stored = loads(file.read())
     except FileNotFoundError:
-        raise Problem(f'context "{name}" does not exist', "docker context ls") from None
+        given = any(word.startswith("--config") for word in LINE["words"][: LINE["options"]])
+        hint = shell_line(["docker", *(["--config", directory] if given else []), "context", "ls"])
+        raise Problem(f'context "{name}" does not exist', hint) from None
     except (OSError, ValueError) as problem:
         raise Problem(f'context "{name}" cannot be read: {problem}') from problem
     docker = _key(_key(stored, "Endpoints"), "docker")

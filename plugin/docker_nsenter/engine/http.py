@@ -113,8 +113,8 @@ class Connection:
         self.socket.close()
         if isinstance(problem, TimeoutError):
             raise Silent(
-                f"the engine at {self.endpoint.host} does not answer within {self.seconds:g} seconds",
-                "docker nsenter pid:N enters a process without the engine",
+                f"the engine at {self.endpoint.host} does not answer within {self.seconds:g} seconds "
+                "(pid:N enters without it)"
             ) from None
         if isinstance(problem, OSError):
             raise unreachable(self.endpoint, problem) from problem
@@ -144,6 +144,9 @@ class Connection:
             raise Odd
         fields = {name.strip().lower(): value.strip().lower() for name, _, value in (x.partition(b":") for x in lines)}
         status = int(words[1][:3])
+        version = fields.get(b"api-version", b"").decode("latin-1")
+        if not self.endpoint.api_version and version.replace(".", "").isdigit():
+            self.endpoint.api_version = version  # what comes without one is served, and deprecated
         if status in (204, 304):
             return status, b""
         if fields.get(b"transfer-encoding") == b"chunked":

@@ -3,7 +3,7 @@
 All from one list of the engine's, asked for only after it said that there is no such container.
 """
 
-from ..errors import Problem, instead, near
+from ..errors import Problem, again, near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def choose(name: str, listed: object, labels_of: "Callable[[str], object]") -> "
     if meant:
         state = meant[0].get("State") or "stopped"
         first = _name(meant[0])
-        raise Problem(f"no container of {name} is running ({first}: {state})", f"docker start {first}")
+        raise Problem(f"no container of {name} is running ({first}: {state})", again(docker=["start", first]))
     running = [row for row in rows if row.get("State", "running") in ("running", "paused", "restarting")]
     raise _none(name, [believable(row, labels_of, known) for row in running])
 
@@ -100,7 +100,7 @@ def _several(name: str, rows: "list[Row]") -> Problem:
     exact = sorted(_longest(row) for row in rows)
     if len(set(exact)) < len(exact):
         exact = sorted(_name(row) for row in rows)
-    return Problem(f"{name} matches {len(rows)} running containers: {_shown(exact)}", instead(name, exact[0]))
+    return Problem(f"{name} matches {len(rows)} running containers: {_shown(exact)}", again(container=exact[0]))
 
 
 def _shown(words: list[str]) -> str:
@@ -114,11 +114,12 @@ def _none(name: str, rows: "list[Row]") -> Problem:
     inside = sorted({word for row in rows for word in spellings(row) if word.startswith(f"{name}/")})
     inside = [word for word in inside if word.count("/") == 1]
     if inside:
-        right = instead(name, inside[0])
+        right = again(container=inside[0])
         return Problem(f"{name} is a compose project: name one of its services, {_shown(inside)}", right)
     guesses = near(name, {_name(row) for row in rows} | {word for row in rows for word in spellings(row)})
     if not guesses:
-        return Problem(f"no such container: {name}", "docker ps")
+        return Problem(f"no such container: {name}", again(docker=["ps"]))
     if len(guesses) > 1:
-        return Problem(f"no such container: {name}; similar names: {_shown(guesses)}", "docker ps")
-    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", instead(name, guesses[0]))
+        alike = f"no such container: {name}; similar names: {_shown(guesses)}"
+        return Problem(alike, again(docker=["ps"]))
+    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", again(container=guesses[0]))

@@ -12,9 +12,8 @@ from requests.exceptions import RequestException
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from ..errors import Problem
 from . import transport
-from .answers import meaning
+from .answers import lost, meaning
 from .endpoints import Endpoint
 
 TYPE_CHECKING = False
@@ -97,6 +96,4 @@ class Words:
         if isinstance(problem, APIError):
             raise meaning(str(problem.explanation or problem).strip()) from None
         if isinstance(problem, DockerException | RequestException | OSError):
-            # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
-            reason = str(problem).rpartition(": ")[2].rpartition("] ")[2].strip("'\")( ")
-            raise Problem(f"cannot talk to the docker engine at {self.endpoint.host}: {reason}") from problem
+            raise lost(self.endpoint, problem, transport.last_words(self.endpoint)) from problem

@@ -38,7 +38,7 @@ def find(endpoint: Endpoint, word: str) -> "tuple[Container, str] | None":
         places = ", ".join(state["directory"] for state in running)
         raise Problem(f"the engine does not answer, and {word} matches several running containers: {places}")
     if not running:
-        raise Problem(_ended(meant[0]), "docker nsenter pid:N enters a process without the engine")
+        raise Problem(_ended(meant[0]))
     state = running[0]
     container = read_container(state["reply"])
     refuse_unless_running(container, state["reply"], paused_ok=False)

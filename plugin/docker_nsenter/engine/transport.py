@@ -4,8 +4,10 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 """
 
 import os
+from contextlib import suppress
 
 from ..errors import Problem
+from . import answers
 from .endpoints import Endpoint
 
 TYPE_CHECKING = False
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from _socket import socket
 
 LARGEST_HEAD = 65536
+NOT_OPENED = "failed to open the raw stream connection: "  # how docker begins
 
 
 class Stream:
@@ -40,12 +43,16 @@ def attach(endpoint: Endpoint, container: str) -> Stream:
     while b"\r\n\r\n" not in head:
         data = os.read(stream.fd, 4096)
         if not data or len(head) > LARGEST_HEAD:
-            raise Problem(f"the engine at {endpoint.host} closed the stream to the helper")
+            reason = last_words(endpoint)
+            raise Problem(
+                f"the engine at {endpoint.host} closed the stream to the helper{': ' + reason if reason else ''}"
+            )
         head += data
     head, _, stream.first = head.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     if len(words) < 2 or words[1] not in (b"101", b"200"):
-        raise Problem(f"the engine at {endpoint.host} refuses a stream to the helper: {head[:200].decode('latin-1')}")
+        said = answers.words(int(words[1]) if words[1:] and words[1].isdigit() else 0, stream.first)
+        raise Problem(f"the engine at {endpoint.host} refuses a stream to the helper: {said[:200]}")
     return stream
 
 
@@ -63,17 +70,39 @@ def connect(endpoint: Endpoint) -> "socket":
         connection = socket(AF_UNIX, SOCK_STREAM)
         connection.connect(endpoint.host.removeprefix("unix://"))
         return connection
-    import shutil
     import subprocess
     from socket import socketpair
 
-    docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or "docker"
-    program = shutil.which(docker) or shutil.which("docker")
+    program = _program()
     if not program:
         raise Problem(f"reaching {endpoint.host} needs the docker command, which is not on the PATH")
     ours, theirs = socketpair()
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
     words = [program, *endpoint.words, "system", "dial-stdio"]
-    subprocess.Popen(words, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True)
+    if endpoint.said < 0:
+        endpoint.said = os.memfd_create("said")
+    endpoint.carrier = subprocess.Popen(
+        words, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=endpoint.said, start_new_session=True
+    )
     theirs.close()
     return ours
+
+
+def last_words(endpoint: Endpoint) -> str:
+    """Take the reason from what docker said when it could not carry, which its own end may follow."""
+    if endpoint.said < 0:
+        return ""
+    with suppress(Exception):  # it goes on: then it has said what it had to
+        endpoint.carrier.wait(1)
+    lines = os.pread(endpoint.said, LARGEST_HEAD, 0).decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].rpartition("stderr=")[2].removeprefix(NOT_OPENED) if lines else ""
+
+
+def _program() -> "str | None":
+    """Find docker: the one that started us; for TAB it says our own name instead."""
+    import shutil
+
+    docker = os.environ.get("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND") or "docker"
+    if docker.rpartition("/")[2].startswith("docker-"):
+        docker = "docker"
+    return shutil.which(docker) or shutil.which("docker")

@@ -2,8 +2,9 @@
 
 import posix
 import sys
+from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 
-from . import jsonlite, processes, stdio
+from . import hints, jsonlite, processes, stdio
 from .channel import Channels
 from .entry import Entry
 from .errors import Refusal, printable, say
@@ -19,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from .validate import Plan
+
 
 def main() -> "NoReturn":
     """Run a command by the words of start.py in sys.argv; never return."""
@@ -29,6 +32,7 @@ def serve(start: Start) -> "NoReturn":
     """Run a command by the Plan that is sent; never return."""
     status = 125
     try:
+        pthread_sigmask(SIG_UNBLOCK, [SIGINT])
         _protect(sealed=start.sealed)
         docker = client.connect(start.docker)
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
@@ -52,6 +56,7 @@ def serve(start: Start) -> "NoReturn":
 def _protect(*, sealed: bool) -> None:
     """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    exeseal.name()
     sys.excepthook = _unexpected
     if not sealed and not exeseal.sealed("self"):
         exeseal.in_place()
@@ -87,6 +92,14 @@ def enter(text: bytes, start: Start, docker: int) -> int:
         raise Refusal("the plan is not JSON") from None
     _give_way(found)
     plan = accept(found)
+    try:
+        return _take_steps(plan, text, start, docker)
+    except Refusal as refusal:
+        raise refusal.word(plan["typed"])  # noqa: B904 - the same one
+
+
+def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
+    """Take the steps of a Plan that was checked."""
     entry = Entry(plan, start.host_mounts, start.host_root)
     entry.start_again = lambda: readonly_host.start_again(text, start)
     if plan["debug"]:
@@ -118,7 +131,7 @@ def end(sentence: str) -> "NoReturn":
 
 def _report(refusal: Refusal) -> int:
     """Write the sentence and the hint to standard error and return the status."""
-    hint = f"\nhint: {printable(refusal.hint)}" if refusal.hint else ""
+    hint = f"\nhint: {printable(refusal.hint, hints.LONGEST)}" if refusal.hint else ""
     say(printable(refusal.sentence) + hint)
     return refusal.status
 

@@ -9,6 +9,8 @@ says that this process is a child of its own.
 import posix
 from select import poll
 
+LONGEST = 4000  # bytes of a line: a pipe takes it at once (PIPE_BUF)
+
 
 class Channels:
     """Hold the pipe with the children's words and the pipe with the supervisor's go."""
@@ -24,9 +26,9 @@ class Channels:
 
     def say(self, *words: object) -> None:
         """Send one line to the supervisor; if that is gone there is nobody to tell."""
-        line = " ".join(str(word) for word in words)[:500].replace("\n", " ")
+        line = " ".join(str(word) for word in words).replace("\n", " ")
         try:
-            posix.write(self._say, line.encode("utf-8", "replace") + b"\n")
+            posix.write(self._say, line.encode("utf-8", "replace")[:LONGEST] + b"\n")
         except BrokenPipeError:
             posix._exit(125)
 

@@ -2,7 +2,7 @@
 
 import posix
 
-from .errors import Refusal
+from .errors import Refusal, printable
 from .linux import capabilities, credentials, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
 from .linux.limits import Limits
@@ -34,6 +34,7 @@ class Entry:
     bounding = permitted = ambient = guard = filter_count = 0
     no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
     proc_tree = -1
+    words = (0, 0, 0)  # where this process's words stand
 
     start_again: "Callable[[], object]"  # in a shelter (hardening/readonly_host.py)
 
@@ -57,6 +58,10 @@ class Entry:
         self.ours = {name: namespaces.ours(name) for name in self.all_namespaces()}
         if host_mounts >= 0:
             self.ours["mnt"] = posix.readlink(f"/proc/self/fd/{host_mounts}")
+
+    def title(self, role: str) -> str:
+        """Say what a process of ours is, for who looks at ps."""
+        return f"docker-nsenter: {printable(self.plan['target']['name'])} ({role})"
 
     def all_namespaces(self) -> list[str]:
         """List the kinds of namespace that this kernel has."""
@@ -117,7 +122,7 @@ def resolve(entry: Entry) -> None:
     if wanted is None:
         wanted = target.status["NoNewPrivs"] == [1]
     entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
-    entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"])
+    entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"], needed=plan["apparmor_needed"])
     if entry.label:
         entry.files_label = lsm.label_of_files(target)
         lsm.permitted(entry.label)
@@ -146,7 +151,10 @@ def _refuse_foreign_files(entry: Entry) -> None:
     if foreign and "mnt" in entry.joined and entry.plan["capabilities"]["base"] != "caller":
         raise Refusal(
             "the container has its own user namespace; without it the command would have more power than the container",
-            "leave out --no-userns, or add --userns",
+            {
+                "without": ["--no-userns"],
+                "add": ["--userns"] if "--no-userns" not in entry.plan["typed"]["words"] else [],
+            },
         )
 
 

@@ -2,21 +2,35 @@
 
 import posix
 
+from .hints import worded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .hints import Change, Line
+
 
 class Refusal(Exception):
     """End the entry before the command starts."""
 
-    def __init__(self, sentence: str, hint: str = "", status: int = 125) -> None:
+    hint = ""
+
+    def __init__(self, sentence: str, change: "Change | None" = None, status: int = 125) -> None:
+        """Take the sentence without a full stop, and what to change in the line that was typed."""
         super().__init__(sentence)
         self.sentence = sentence
-        self.hint = hint
+        self.change: Change = change or {}
         self.status = status
 
+    def word(self, line: "Line") -> "Refusal":
+        """Write the hint, now that the line is known."""
+        self.hint = self.hint or (worded(line, self.change) if self.change else "")
+        return self
 
-def printable(text: str) -> str:
-    """Replace what a hostile name could do to a terminal: control characters, and more than 400 characters."""
+
+def printable(text: str, most: int = 400) -> str:
+    """Replace what a hostile name could do to a terminal: control characters, and too many characters."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
-    return shown if len(shown) <= 400 else shown[:399] + "…"
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def say(text: str) -> None:

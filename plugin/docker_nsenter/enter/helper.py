@@ -8,6 +8,8 @@ from _signal import SIG_DFL, SIGCHLD, SIGUSR1, set_wakeup_fd, signal
 
 from . import jsonlite
 from .__main__ import serve
+from .errors import printable
+from .hardening import exeseal
 from .linux import syscalls
 from .linux.procfs import read
 from .session.frames import Frames, frame
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 def main() -> "NoReturn":
     """Serve one client over standard input and output; never return."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    exeseal.name()
     posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
     frames = Frames()
     described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
+    name = printable(str(jsonlite.loads(plan)["target"]["name"]))
+    exeseal.entitle(exeseal.words(), f"docker-nsenter: {name} (relay)")
     engine = f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
     relay = Relay(described, frames)
     relay.run(lambda alive: _become_stage2(relay, plan, alive, engine))

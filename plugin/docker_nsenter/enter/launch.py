@@ -9,10 +9,12 @@ import posix
 from select import POLLIN, poll
 from time import monotonic, sleep
 
+from . import hints
 from .channel import Channels
 from .entry import Entry
 from .errors import Refusal, printable, say
 from .hardening import powerless, secure_path
+from .hints import EXEC, LONGEST
 from .linux import seccomp
 from .processes import ROLES
 from .session import client
@@ -25,12 +27,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .hints import Change
     from .tracing.tracer import Observer
 
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 NOT_FOUND = 127
 CANNOT_BE = "the process that starts the command sent an invalid report"
-NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
+TOOLS: "Change" = {"add": ["--tools", "host"]}
 
 
 class Launch:
@@ -105,7 +108,7 @@ class Launch:
         except OSError as problem:
             raise Refusal(
                 f"the container's seccomp filter denies clone, and cannot be suspended: {problem.strerror}",
-                "docker exec enters such a container",
+                EXEC,
             ) from None
         self._channels.go()
 
@@ -179,7 +182,9 @@ class Launch:
             return Refusal(CANNOT_BE)
         if word == "W":
             sentence, _, hint = detail.partition("\t")
-            return Refusal(printable(sentence), printable(hint) if role == "install" else "")
+            refusal = Refusal(printable(sentence))
+            refusal.hint = printable(hint, LONGEST) if role == "install" else ""
+            return refusal
         code, _, call = detail.partition(" ")
         reason = posix.strerror(_number(code)) if _number(code) >= 0 else "unknown error"
         return Refusal(f"cannot {ROLES[role][number][0]}: {printable(call)}: {reason}")
@@ -188,25 +193,28 @@ class Launch:
         """Say which command could not be executed, and what that means to who typed it."""
         plan = self.entry.plan
         if not plan["command"] and not plan["shell"] and status == NOT_FOUND:
-            hint = "" if self.entry.tools else f"docker nsenter --tools host {plan['target']['name']}"
-            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", hint, status)
-        name = printable((plan["command"] or [plan["shell"] or "the shell"])[0])
+            change: Change = {} if self.entry.tools else TOOLS
+            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", change, status)
+        word = (plan["command"] or [plan["shell"] or "the shell"])[0]
+        name = printable(word)
+        if not word:
+            return Refusal("cannot run the command: its name is empty", status=status)
+        if status == NOT_FOUND and len(plan["command"]) == 1 and len(word.split()) > 1:
+            sentence = f"cannot run '{name}': that is the name of one program, with blanks in it"
+            plain = hints.PLAIN.issuperset(word.replace(" ", ""))
+            return Refusal(sentence, {"command": word.split() if plain else ["sh", "-c", word]}, status)
         if status == NOT_FOUND and "/" not in name:
-            hint = self._line_with_tools(name)
-            return Refusal(f"cannot run {name}: no such program on the PATH", hint, status)
+            change = TOOLS if self._is_here(name) else {}
+            return Refusal(f"cannot run {name}: no such program on the PATH", change, status)
         return Refusal(f"cannot run {name}: {printable(reason)}", status=status)
 
-    def _line_with_tools(self, name: str) -> str:
-        """Write the line that finds the program on this machine, if it would."""
+    def _is_here(self, name: str) -> bool:
+        """Tell whether --tools host would find a program."""
         plan = self.entry.plan
         here = any(
             posix.access(f"{folder}/{name}", posix.X_OK) for folder in ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
         )
-        if plan["tools"] or not here or "mnt" not in plan["namespaces"]:
-            return ""
-        plain = all(word and not set(word) & NEED_QUOTES for word in plan["command"])
-        words = " ".join(plan["command"]) if plain else name
-        return f"docker nsenter --tools host {plan['target']['name']} {words}"
+        return here and not plan["tools"] and "mnt" in plan["namespaces"]
 
     def _adopt(self, pid: int) -> None:
         """Take over the command's process, and put it into its v2 cgroup if need be."""

@@ -8,6 +8,7 @@ from . import command
 from .channel import Channels
 from .entry import Entry
 from .errors import Refusal
+from .hardening import exeseal
 from .linux import seccomp, syscalls
 from .linux.cgroups import not_delegated
 from .steps import COMMAND, INIT, INSTALL
@@ -53,7 +54,8 @@ def _run(role: str, entry: Entry, channels: Channels) -> None:
         try:
             action(entry)
         except Refusal as refusal:
-            channels.say("W", role, number, f"{refusal.sentence}\t{refusal.hint}")
+            refusal.word(entry.plan["typed"])
+            channels.say("W", role, number, f"{refusal.sentence[:500]}\t{refusal.hint}")
             posix._exit(125)
         except OSError as problem:
             channels.say("F", role, number, problem.errno, problem.filename or "system call")
@@ -62,6 +64,7 @@ def _run(role: str, entry: Entry, channels: Channels) -> None:
 
 def _install(entry: Entry, channels: Channels) -> None:
     """Be the installer: join, drop, fork the command's process, end."""
+    exeseal.entitle(entry.words, entry.title("installer"))
     _default_signals(entry)
     channels.close_supervisors()
     entry.keep = channels.inner()
@@ -101,6 +104,7 @@ def _begin_pids(entry: Entry, channels: Channels) -> None:
         entry.keep.append(held)
         return
     posix.close(held)
+    exeseal.entitle(entry.words, entry.title("init"))
     _run("init", entry, channels)
     channels.close_inner()
     posix.read(gate, 1)
@@ -116,6 +120,7 @@ def _begin_pids(entry: Entry, channels: Channels) -> None:
 
 def _command(entry: Entry, channels: Channels) -> None:
     """Be the command's process: the last steps, the go, execve."""
+    exeseal.entitle(entry.words, "")
     _run("command", entry, channels)
     if not entry.plan["detach"]:
         channels.check()

@@ -14,6 +14,7 @@ from . import command, stdio
 from .entry import Entry, resolve
 from .errors import Refusal, say
 from .hardening import exeseal, guard, readonly_host
+from .hints import UNCONFINED
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
 from .target import ended, pin
 
@@ -60,7 +61,7 @@ def _open_cgroups(entry: Entry) -> None:
     if wanted and entry.cgroups.frozen():
         raise Refusal(
             "the container is paused: nothing in it can run",
-            "docker unpause it first, or --no-join-cgroup to look into it as it is",
+            {"docker": ["unpause", entry.plan["target"]["name"]]} if entry.plan["target"]["container"] else None,
         )
 
 
@@ -74,12 +75,13 @@ def _count_filters(entry: Entry) -> None:
     if entry.filter_count and not looked and entry.cgroups and entry.cgroups.frozen(("freezer",)):
         raise Refusal(
             "the container is paused, and its seccomp filter can only be copied while it runs",
-            "--security-opt seccomp=unconfined enters without the filter",
+            UNCONFINED,
         )
 
 
-def _forget(_: Entry) -> None:
-    exeseal.forget()
+def _forget(entry: Entry) -> None:
+    entry.words = exeseal.forget()
+    exeseal.entitle(entry.words, entry.title("supervisor"))
 
 
 def _guard(entry: Entry) -> None:
@@ -170,7 +172,7 @@ def _copy_filters(entry: Entry) -> None:
     if pretends and seccomp.configured(target) is None:
         raise Refusal(
             "the process's seccomp filter fakes successful system calls, and the process may have installed it itself",
-            "--security-opt seccomp=unconfined enters without the filter",
+            UNCONFINED,
         )
     entry.forbids_fork = not all(seccomp.allows(each.program, *syscalls.FORK_SIBLING) for each in entry.filters)
     # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
@@ -268,7 +270,8 @@ def _change_directory(entry: Entry) -> None:
     except OSError as problem:
         if isinstance(problem, PermissionError) and not entry.dropped:
             return
-        raise Refusal(f"cannot change to the working directory {wanted}: {problem.strerror}") from None
+        sentence = f"cannot change to the working directory {wanted}: {problem.strerror}"
+        raise Refusal(sentence, {"without": ["-w", "--workdir"], "add": ["-w", "/"]}) from None
 
 
 def _check_directory(entry: Entry) -> None:

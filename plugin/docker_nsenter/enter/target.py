@@ -3,6 +3,7 @@
 import posix
 
 from .errors import Refusal
+from .hints import EXEC
 from .linux import syscalls
 from .linux.procfs import read
 from .membership import belongs
@@ -44,9 +45,7 @@ class Target:
             self.status = parse_status(self.text)
         except OSError as problem:
             if problem.errno in (2, 3):  # ENOENT, ESRCH: it is gone
-                raise Refusal(
-                    f"process {pid} no longer exists", "is the container still running? docker ps -a"
-                ) from None
+                raise Refusal(f"process {pid} no longer exists", {"docker": ["ps", "-a"]}) from None
             raise
 
     def read(self, name: str) -> bytes:
@@ -96,6 +95,6 @@ def pin(pid: int, container: str, owner: int = 0) -> Target:
         raise Refusal(
             f"process {pid} on this machine does not belong to the container: the engine runs on another kernel, in "
             "another pid namespace, or with a runtime that hides its processes",
-            "docker exec works with every engine",
+            EXEC,
         )
     return target

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         base: str
         set: list[str]
 
+    from .hints import Line
+
     class PlannedTools(TypedDict):
         """Which tools: the host's, the root made of layers (uppermost first), or one static file; its PATH."""
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         seccomp: str
         filters: list[str]
         apparmor: str | None
+        apparmor_needed: bool
         selinux: str | None
         no_new_privs: bool | None
         cgroups: bool
@@ -69,9 +72,11 @@ if TYPE_CHECKING:
         tools: PlannedTools | None
         debug: bool
         why: list[str]
+        typed: Line
 
 
-MOST_WORDS, LONGEST_WORD, LARGEST_PID, MOST_LAYERS = 100_000, 1 << 21, 1 << 22, 200
+# More words than the kernel takes: E2BIG is its answer
+MOST_WORDS, LONGEST_WORD, LARGEST_PID, MOST_LAYERS = 1 << 20, 1 << 21, 1 << 22, 200
 
 
 def _text(value: object) -> bool:
@@ -154,6 +159,16 @@ def _why(value: object) -> bool:
     return value == [] or (_words(value) and isinstance(value, list) and "" in value[:-1])
 
 
+def _line(value: object) -> bool:
+    """Accept the line that was typed, with the places of its options and of CONTAINER in it."""
+    places: dict[str, Callable[[object], bool]] = {"words": _words, "options": _count, "container": _count}
+    return _record(places)(value)
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_WORDS
+
+
 def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
     return lambda value: isinstance(value, dict) and _first_wrong(value, fields) is None
 
@@ -167,6 +182,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "seccomp": _one_of("container", "none", "unconfined", "given"),
     "filters": _filters,
     "apparmor": _optional(_label),
+    "apparmor_needed": _boolean,
     "selinux": _optional(_label),
     "no_new_privs": _optional(_boolean),
     "cgroups": _boolean,
@@ -184,6 +200,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "tools": _optional(_record({"kind": _one_of("host", "tree", "file"), "layers": _paths, "path": _paths})),
     "debug": _boolean,
     "why": _why,
+    "typed": _line,
 }
 
 

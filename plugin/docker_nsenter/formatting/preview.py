@@ -7,6 +7,7 @@ from rich.text import Text
 
 from ..cli.help import wrap
 from ..enter.linux.capabilities import ALL, NUMBERS, names
+from ..errors import as_root
 from ..planning import defaults
 from .cards import limit_text
 from .console import NAME, ORDER, WARNING, console, grid, harmless, paired, put
@@ -48,7 +49,7 @@ def show(found: "Row", *, verbose: bool) -> None:
     if not verbose:
         put(screen, "", Text("--verbose shows every row, and what raw nsenter would give"))
     if not found["restrictions"]["you"] and found["plan"]["route"] == "local":
-        put(screen, Text("hint: sudo shows the numbers that only root may read"))
+        put(screen, Text(f"Only root may read the missing numbers.\nhint: {as_root()}"))
 
 
 def differ(row: dict[str, str]) -> bool:

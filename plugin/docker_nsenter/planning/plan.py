@@ -2,14 +2,16 @@
 
 from ..cli.request import KERNEL_NAMES, Request
 from ..engine.containers import Container
+from ..enter.hints import LONGEST
 from ..enter.linux.capabilities import ALL, NUMBERS
-from ..errors import Problem
+from ..errors import LINE, Problem, again, shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..enter.validate import Identity, Plan, PlannedCapabilities
+    from ..enter.hints import Line
+    from ..enter.validate import Identity, Plan, PlannedCapabilities, PlannedEnvironment
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter
@@ -19,8 +21,15 @@ NOT_THE_CALLERS = (
     "DOCKER_NSENTER_HANDED_OVER",
     "OTEL_RESOURCE_ATTRIBUTES",
 )
+# Terminals that TERM=xterm does for, as it does for docker exec
+COMMON = {
+    *("dumb", "ansi", "linux", "vt100", "vt102", "vt220", "cygwin", "rxvt", "rxvt-unicode", "rxvt-unicode-256color"),
+    *("xterm", "xterm-color", "xterm-16color", "xterm-88color", "xterm-256color"),
+    *("screen", "screen-256color", "tmux", "tmux-256color"),
+}
 MOUNTS = (("pid", "proc"), ("net", "sys"))
 MARK = "docker.cli.cobra.command_path="
+OPTIONS = "seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable or no-new-privileges[=BOOL]"
 TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")
 
 
@@ -33,11 +42,9 @@ def make_plan(
         from . import profiles
 
         request, more, less = profiles.expand(request, container)
-    inside = "mnt" in request.namespaces
-    member = inside or "pid" in request.namespaces
+    inside, member = "mnt" in request.namespaces, bool({"mnt", "pid"} & set(request.namespaces))
     tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
     security = Security(request, container)
-    base, settings = _environment(request, container, environ, inside=inside, tty=tty)
     return {
         "version": 1,
         "route": "local",
@@ -47,12 +54,13 @@ def make_plan(
         "seccomp": security.seccomp,
         "filters": [],
         "apparmor": security.apparmor if inside else security.asked_apparmor,
+        "apparmor_needed": security.apparmor_needed,
         "selinux": security.selinux if inside else "",
         "no_new_privs": security.no_new_privs,
         "cgroups": member and request.join_cgroup,
         "limits": member,
         **_identity(request, container, inside=inside),
-        "environment": {"base": base, "set": settings},
+        "environment": _environment(request, container, environ, inside=inside, tty=tty),
         "directory": _directory(request, container, inside=inside),
         "command": request.command or _hosts_shell(request, environ, inside=inside),
         "shell": request.shell,
@@ -63,6 +71,7 @@ def make_plan(
         "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
         "why": request.why,
+        "typed": _shown_again(),
     }
 
 
@@ -97,6 +106,7 @@ class Security:
         self.apparmor: str | None = container.apparmor or None
         self.asked_apparmor = "unconfined"  # a host process keeps no profile of the container's unless it is asked for
         self.selinux: str | None = container.selinux or None
+        self.apparmor_needed = False
         self.seccomp = "container"
         self.no_new_privs: bool | None = False if container.id else None
         own = [split_option(word) for word in container.security_opt]
@@ -115,20 +125,25 @@ class Security:
             self.seccomp = "unconfined"
         elif name == "apparmor" and value:
             self.apparmor = self.asked_apparmor = value
+            self.apparmor_needed = value != "unconfined"
         elif name == "label" and value == "disable":
             self.selinux = ""
         elif name == "no-new-privileges":
             self.no_new_privs = boolean(value)
         elif name == "seccomp":
+            hint = again(swap=(["--security-opt"], word, "seccomp=unconfined"))
             raise Problem(
-                f"--security-opt {word}: no other profile can be loaded; use the container's own or unconfined",
-                "--security-opt seccomp=unconfined",
+                f"--security-opt {word}: no other profile can be loaded; use the container's own or unconfined", hint
             )
         else:
-            raise Problem(
-                f"unknown --security-opt {word}",
-                "seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable, no-new-privileges[=BOOL]",
-            )
+            raise Problem(f"unknown --security-opt {word}: it takes {OPTIONS}")
+
+
+def _shown_again() -> "Line":
+    """Hand on what was typed, for a hint of stage 2's; nothing where that is too long for one."""
+    if sum(len(word) + 1 for word in LINE["words"]) > LONGEST:
+        return {"words": [], "options": 0, "container": 0}
+    return {**LINE}
 
 
 def split_option(word: str) -> tuple[str, str]:
@@ -151,14 +166,13 @@ def mask_of(names: list[str], option: str) -> int:
     mask = 0
     for name in names:
         plain = name.upper().removeprefix("CAP_")
-        if plain == "ALL":
-            return ALL
-        if plain not in NUMBERS:
+        if plain != "ALL" and plain not in NUMBERS:
             from difflib import get_close_matches
 
             near = get_close_matches(plain, NUMBERS, 1)
-            raise Problem(f"unknown capability {name}", f"{option} {near[0]}" if near else "capabilities(7) lists them")
-        mask |= 1 << NUMBERS[plain]
+            hint = again(swap=([option], name, near[0])) if near else shell_line(["man", "7", "capabilities"])
+            raise Problem(f"unknown capability {name}", hint)
+        mask |= ALL if plain == "ALL" else 1 << NUMBERS[plain]
     return mask
 
 
@@ -169,20 +183,21 @@ def _directory(request: Request, container: Container, *, inside: bool) -> "str 
         return (container.workdir or "/") if inside else None
     if not wanted.startswith("/"):
         if not inside:
-            raise Problem(f"the working directory {wanted} must be absolute", f"-w /{wanted}")
+            hint = again(swap=(["-w", "--workdir"], wanted, f"/{wanted}"))
+            raise Problem(f"the working directory {wanted} must be absolute", hint)
         wanted = f"{(container.workdir or '/').rstrip('/')}/{wanted}"
     return wanted
 
 
 def _environment(
     request: Request, container: Container, environ: "Mapping[str, str]", *, inside: bool, tty: bool
-) -> tuple[str, list[str]]:
+) -> "PlannedEnvironment":
     """List NAME=VALUE words, later ones winning: docker's own, the container's, --env-file's, -e's.
 
     The base is `target` where stage 2 has to begin with the live environment of the process.
     """
     live = inside and (request.env_from == "pid" or (request.env_from == "config" and not container.id))
-    words = [DEFAULT_PATH, *(["TERM=xterm"] if tty else [])]
+    words = [DEFAULT_PATH, *(["TERM=xterm", *_terminfo(environ)] if tty else [])]
     if not inside:
         words = [f"{name}={value}" for name, value in callers(environ).items()]
     elif live:
@@ -192,7 +207,16 @@ def _environment(
         words += [*([f"HOSTNAME={name}"] if name else []), *container.env]
     for path in request.env_file:
         words += _given(_read_env_file(path), environ)
-    return "target" if live else "given", words + _given(request.env, environ)
+    return {"base": "target" if live else "given", "set": words + _given(request.env, environ)}
+
+
+def _terminfo(environ: "Mapping[str, str]") -> list[str]:
+    """Describe the caller's terminal to the container's programs, if it is one that few have an entry of."""
+    if environ.get("TERM", "dumb") in COMMON:
+        return []
+    from .terminfo import setting
+
+    return setting(environ)
 
 
 def callers(environ: "Mapping[str, str]") -> dict[str, str]:
@@ -211,7 +235,7 @@ def _given(words: list[str], environ: "Mapping[str, str]") -> list[str]:
     for word in words:
         name, equals, _ = word.partition("=")
         if not name:
-            raise Problem(f"invalid environment variable: {word!r}", "-e NAME=VALUE")
+            raise Problem(f"invalid environment variable {word!r}: it is NAME=VALUE or NAME")
         if equals:
             found.append(word)
         elif name in environ:

@@ -8,7 +8,7 @@ import os
 import sys
 
 from ..engine import containers, endpoints, http
-from ..errors import Problem
+from ..errors import Problem, again
 from ..packages import add_packages
 
 TYPE_CHECKING = False
@@ -33,24 +33,24 @@ def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: boo
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
         if not local and not http.is_local(endpoints.endpoint(options, os.environ)):
             raise Problem(
-                f"--tools {word}: the engine is on another machine, which does not have your files", "--tools IMAGE"
+                f"--tools {word}: the engine is on another machine, which does not have your files; name an image"
             )
         try:
-            return _place(os.path.realpath(word))
+            return _place(os.path.realpath(word), word)
         except FileNotFoundError:
             raise Problem(f"--tools {word}: the current directory was deleted") from None
     if not word:
-        raise Problem("--tools is empty", "--tools host, --tools IMAGE or --tools PATH")
+        raise Problem("--tools is empty: it takes host, an image or a path")
     return _image(word, options, local=local, only_look=only_look)
 
 
-def _place(path: str) -> "PlannedTools":
+def _place(path: str, word: str) -> "PlannedTools":
     """Take a directory with a root in it, or one static program."""
     if os.path.isdir(path):
         if not any(os.path.isdir(path + folder) for folder in PATH):
             raise Problem(
                 f"--tools {path}: the directory is not a root filesystem with programs (bin, usr/bin, …)",
-                "--tools host needs none",
+                again(swap=(["--tools"], word, "host")),
             )
         return {"kind": "tree", "layers": [path], "path": PATH}
     try:
@@ -61,7 +61,7 @@ def _place(path: str) -> "PlannedTools":
     if not _is_static(head):
         raise Problem(
             f"--tools {path}: this is not a static program: it needs a loader or an interpreter",
-            "--tools host brings this machine's with its loader and libraries",
+            again(swap=(["--tools"], word, "host")),
         )
     return {"kind": "file", "layers": [path], "path": []}
 
@@ -104,7 +104,10 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
     path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
     layers = _layers(reply, visible=local)
     if not layers and not local:
-        raise Problem(f"--tools {name}: a helper cannot mount this engine's images", "--tools host")
+        raise Problem(
+            f"--tools {name}: a helper cannot mount this engine's images",
+            again(swap=(["--tools"], name, "host")),
+        )
     return {"kind": "tree", "layers": layers or [_unpacked(endpoint, reply, name)], "path": path}
 
 
@@ -147,4 +150,4 @@ def _unpacked(endpoint: "endpoints.Endpoint", reply: "dict[str, Any]", name: str
 
 def _hint(name: str) -> str:
     """Offer what needs no registry."""
-    return f"for a directory, type ./{name}" if os.path.exists(name) else "--tools host needs no image and no network"
+    return again(swap=(["--tools"], name, f"./{name}" if os.path.exists(name) else "host"))

@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 
-from ..errors import Problem
+from ..errors import Problem, again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def _unpack_confined(spool: int, place: str, name: str) -> None:
     if status == NO_ZSTD:
         raise Problem(
             f"--tools {name}: the image's layers are compressed by zstd, which Python can read from 3.14 on",
-            "--tools host needs no image",
+            again(swap=(["--tools"], name, "host")),
         )
     if status:
-        raise Problem(f"--tools {name}: the image cannot be unpacked", "--tools host needs no image")
+        raise Problem(f"--tools {name}: the image cannot be unpacked", again(swap=(["--tools"], name, "host")))
 
 
 def unpack_layers(file: "tarfile._Fileobj") -> None:

@@ -2,6 +2,7 @@
 
 import posix
 import sys
+from _signal import SIG_BLOCK, SIGINT, pthread_sigmask
 
 from ..enter import __main__ as stage2
 from ..enter.hardening import exeseal
@@ -32,6 +33,7 @@ def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
 def execute(start: Start) -> "NoReturn":
     """Execute stage 2 in a sealed copy of the interpreter."""
     posix.set_inheritable(start.plan_fd, True)
+    pthread_sigmask(SIG_BLOCK, [SIGINT])  # it waits until stage 2 can say 130
     arguments = [sys.executable, *exeseal.START, *start.words()]
     try:
         posix.execve(exeseal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})

@@ -3,7 +3,7 @@
 import posix
 import sys
 
-from ..errors import Problem, as_root
+from ..errors import Problem, again, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> 
     """Return `local` or `helper`, and why; `wanted` is --route's word, no endpoint means pid:N."""
     if endpoint is None:
         if wanted == "helper":
-            raise Problem("a helper runs on an engine, and there is none that answers", "leave out --route")
+            raise Problem("a helper runs on an engine, and there is none that answers", again(without=["--route"]))
         return "local", "there is no engine to run a helper"
     if wanted != "auto":
         return wanted, "as --route says"
     if not endpoint.host.startswith("unix://"):
         return "helper", f"the engine is at {endpoint.host}"
+    if not is_our_proc():
+        return "helper", "the /proc here shows another pid namespace than ours"
     if posix.geteuid() != 0:
         return _without_root(container)
     if not is_here(container):
@@ -42,6 +44,14 @@ def _without_root(container: "Container") -> tuple[str, str]:
     if not is_here(container):
         return "helper", f"process {container.pid} of this machine is not the container's"
     return "local", f"you own the user namespace of process {container.pid}, which is the container's"
+
+
+def is_our_proc() -> bool:
+    """Tell whether /proc counts processes as we do: not so in a container that was given the host's files."""
+    try:
+        return posix.readlink("/proc/self") == str(posix.getpid())
+    except OSError:
+        return False
 
 
 def is_here(container: "Container") -> bool:

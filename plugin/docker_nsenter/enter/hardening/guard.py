@@ -9,7 +9,8 @@ does nothing here, and that no process which can see the command has in its boun
 import posix
 from fcntl import ioctl
 
-from ..errors import Refusal, printable, say
+from ..errors import Refusal, say
+from ..hints import PARTIAL, RELAXED
 from ..linux import capabilities, lsm
 from ..linux.procfs import read
 from ..target import parse_status
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..entry import Entry
+    from ..hints import Change
 
 DOCKERS = 0xA80425FB  # what docker gives by default: a container may begin a moment after we looked
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
-HELPER = b"docker_nsenter.enter.helper"  # of another docker nsenter: nobody needs to be told of it
-NEED_QUOTES = frozenset(" \t\n\"'\\$`*?[]{}()<>|&;#~!")
+HELPERS = (
+    b"docker_nsenter.enter.helper",
+    b"docker-nsenter: ",
+)  # of another docker nsenter: no news
 
 
 class Seen:
@@ -59,7 +63,7 @@ def choose(entry: "Entry") -> None:
 def _is_helper(pid: int) -> bool:
     """Tell whether a process is a helper of another docker nsenter; or has ended, which is nobody either."""
     try:
-        return HELPER in read(f"/proc/{pid}/cmdline")
+        return any(words in read(f"/proc/{pid}/cmdline") for words in HELPERS)
     except OSError as problem:
         if problem.errno not in GONE:
             raise
@@ -237,11 +241,7 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
         seen.bounding |= bounding
 
 
-def _safe_line(entry: "Entry") -> str:
-    """Write the line of a full entry with the same command, which has nothing that the container has not."""
-    plan = entry.plan
-    words = ["docker", "nsenter", *(["--tools", "host"] if "mnt" not in entry.joined and plan["command"] else [])]
-    if plan["user"]:
-        words += ["-u", plan["user"]]
-    plain = all(word and not set(word) & NEED_QUOTES for word in plan["command"])
-    return printable(" ".join([*words, plan["target"]["name"], *(plan["command"] if plain else [])]))
+def _safe_line(entry: "Entry") -> "Change":
+    """Make it a full entry with the same command, which has nothing that the container has not."""
+    tools = ["--tools", "host"] if "mnt" not in entry.joined and entry.plan["command"] else []
+    return {"without": [*PARTIAL, *RELAXED], "add": tools}

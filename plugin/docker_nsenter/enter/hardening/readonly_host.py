@@ -7,6 +7,7 @@ such a container all of it is mapped from read-only mounts, in a mount namespace
 
 import posix
 import sys
+from _signal import SIG_BLOCK, SIGINT, pthread_sigmask
 from fcntl import fcntl
 
 from ..errors import Refusal
@@ -49,6 +50,7 @@ def start_again(plan: bytes, start: "Start") -> "NoReturn":
     _make_read_only()
     again = Start(memory, docker=start.docker, host_mounts=host_mounts)
     arguments = [sys.executable, *START, *again.words()]
+    pthread_sigmask(SIG_BLOCK, [SIGINT])  # it waits until stage 2 can say 130
     posix.execve(sys.executable, arguments, {"LC_CTYPE": "C.UTF-8"})
 
 

@@ -34,10 +34,9 @@ def check(more: "Iterable[str]" = ()) -> None:
         while place not in seen:
             seen.add(place)
             if _open_to_others(posix.stat(place or "/")):
-                raise Refusal(
-                    f"refusing to run code as root that others can change: {place}",
-                    "sudo scripts/install --system puts a copy where only root can write",
-                )
+                refusal = Refusal(f"refusing to run code as root that others can change: {place}")
+                refusal.hint = "sudo scripts/install --system"
+                raise refusal
             place = place.rpartition("/")[0]
 
 

@@ -111,7 +111,7 @@ def not_delegated() -> Refusal:
     """Say that the caller may not move himself: his session is not below what systemd gave to his services."""
     return Refusal(
         "cannot join the container's cgroup from this session without root",
-        "systemd-run --user --scope docker nsenter …, or --no-join-cgroup",
+        {"before": ["systemd-run", "--user", "--scope"]},
     )
 
 

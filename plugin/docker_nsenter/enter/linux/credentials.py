@@ -10,6 +10,7 @@ from _stat import S_ISREG
 from time import monotonic, sleep
 
 from ..errors import Refusal, printable
+from ..hints import EXEC
 from . import syscalls
 from .procfs import read_all
 
@@ -69,8 +70,9 @@ def _open_leased(probe: int, path: bytes, flags: int) -> int:
         except BlockingIOError:
             if monotonic() > deadline:
                 raise Refusal(
-                    f"a process in the container has a lease on its {path.decode()} and does not release it",
+                    f"a process in the container has a lease on its {path.decode()} and does not release it; "
                     "docker exec waits until the kernel ends the lease, which takes 45 seconds",
+                    EXEC,
                 ) from None
             sleep(0.02)
 

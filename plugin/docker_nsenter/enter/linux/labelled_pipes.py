@@ -39,7 +39,7 @@ def make(label: str, files: str, uid: int) -> list[tuple[int, int]]:
     if not posix.WIFSTOPPED(status):
         raise Refusal(
             f"SELinux does not let {label} create pipes, which the command needs",
-            "-t enters with a terminal; --security-opt label=disable keeps your label",
+            {"without": ["-T", "--no-tty"], "add": ["-t"]},
         )
     try:
         return [(_open(pid, 2 * number), _open(pid, 2 * number + 1)) for number in range(COUNT)]

@@ -6,10 +6,15 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 
 import posix
 
-from ..errors import Refusal
+from ..errors import Refusal, printable
+from ..hints import EXEC
 from ..target import Target
 from .mounts import detached
 from .procfs import read, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..hints import Change
 
 SELINUX = "/sys/fs/selinux"
 EINVAL, ENOENT, EPERM = 22, 2, 1
@@ -37,9 +42,15 @@ def label_of(proc: "Target | None") -> str:
     return text.rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
 
 
-def choose(target: Target, apparmor: "str | None", selinux: "str | None") -> str:
-    """Decide the label that execve has to apply; '' where nothing has to change."""
+def choose(target: Target, apparmor: "str | None", selinux: "str | None", *, needed: bool) -> str:
+    """Decide the label that execve has to apply; '' where nothing has to change.
+
+    A profile that is `needed` was asked for by name: without AppArmor its restrictions would be missing unsaid.
+    """
     module = active()
+    if needed and module != "apparmor":
+        change: Change = {"without": ["--security-opt"]}
+        raise Refusal(f"the profile {printable(apparmor or '')} cannot be applied: AppArmor is not on here", change)
     wanted = {"apparmor": apparmor, "selinux": selinux}.get(module)
     if not module or wanted == "":
         return ""
@@ -72,7 +83,7 @@ def permitted(label: str) -> None:
     if read(f"{policy}/enforce") != b"0" and not _allows(policy, own, label):
         raise Refusal(
             f"SELinux does not let {own} start a process as {label}",
-            "docker exec enters by the engine's own domain; --security-opt label=disable keeps yours",
+            EXEC,
         )
 
 

@@ -29,7 +29,7 @@ def clone_proc(mount_namespace: int) -> int:
         return int(rest)
     if word:
         raise OSError(int(word), posix.strerror(int(word)), rest)
-    raise Refusal("the container has no real /proc to mount", "add --mount to join its files too")
+    raise Refusal("the container has no real /proc to mount", {"add": ["--mount"]})
 
 
 def _fetch_proc(mount_namespace: int, answer: int) -> None:

@@ -16,6 +16,7 @@ from _signal import alarm
 from time import monotonic, sleep
 
 from ..errors import Refusal
+from ..hints import EXEC, UNCONFINED
 from ..jsonlite import loads
 from ..membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
 from ..target import Target, ended, parse_status
@@ -441,5 +442,5 @@ def explain(problem: OSError, container: str) -> Refusal:
         EBUSY: "the container's first process waits in vfork or for a device, and no other thread has its filters",
         ETIMEDOUT: "the container's first process did not stop within 10 seconds",
     }.get(problem.errno or 0, problem.strerror or "")
-    hint = "docker exec needs no copy" if container else "--security-opt seccomp=unconfined enters without the filter"
-    return Refusal(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", hint)
+    change = EXEC if container else UNCONFINED
+    return Refusal(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", change)

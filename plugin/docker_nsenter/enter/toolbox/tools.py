@@ -431,7 +431,7 @@ def _read_built(kind: str) -> bytes:
     try:
         data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
     except OSError:
-        raise Refusal(f"--tools has no {name}", "a static program needs none: --tools /bin/busybox") from None
+        raise Refusal(f"--tools has no {name}, which only a static program does without") from None
     return bytes(data)
 
 

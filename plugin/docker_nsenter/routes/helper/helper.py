@@ -13,7 +13,7 @@ from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
-from ...errors import Problem, printable
+from ...errors import Problem, again, printable
 from ...planning import defaults
 from ..local import is_here
 from . import images
@@ -58,7 +58,7 @@ def enter(planned: "Planned") -> int:
     member = "mnt" in plan["namespaces"] or "pid" in plan["namespaces"]
     if plan["detach"] and not plan["cgroups"]:
         why = "would end with its helper" + ("" if member else "; join its files or its processes to be in it")
-        raise Problem(f"a detached command outside the container's cgroup {why}", "leave out --detach")
+        raise Problem(f"a detached command outside the container's cgroup {why}", again(without=["-d", "--detach"]))
     _debug(plan, f"route: helper, for {planned.why}")
     helper = Helper(planned)
     status = helper.run()  # what interrupts this leaves the watcher to think that we were killed
@@ -117,8 +117,7 @@ class Helper:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT], [], images.bundle)
         except (answers.Lost, answers.NotHere) as problem:
             raise Problem(
-                f"the helper of image {wanted.name} did not start: {problem}",
-                "--helper-image names an image with Python 3.10 or newer",
+                f"the helper of image {wanted.name} did not start, which takes Python 3.10 or newer: {problem}"
             ) from None
 
     def _start_bound(self) -> "Client":

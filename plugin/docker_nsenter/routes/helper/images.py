@@ -132,7 +132,7 @@ def _pull(endpoint: Endpoint, name: str) -> None:
         pull(endpoint, name)
     except Problem as problem:
         sentence = f"the helper's image {name} can't be pulled: {problem.sentence}"
-        raise Problem(sentence, "choose another with --helper-image IMAGE") from None
+        raise Problem(sentence) from None
 
 
 def _say(text: str) -> None:

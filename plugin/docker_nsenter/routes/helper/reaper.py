@@ -12,6 +12,7 @@ from ...engine import http
 from ...engine.answers import told
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
+from ...enter.hardening import exeseal
 from ...enter.jsonlite import dumps, loads
 from .images import LABEL
 
@@ -41,6 +42,8 @@ class Watcher:
         os.setsid()
         if os.fork():
             os._exit(0)
+        exeseal.name()
+        exeseal.entitle(exeseal.words(), "docker-nsenter: helpers (reaper)")
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
