@@ -460,3 +460,23 @@ def test_a_killed_client_takes_the_command_along(run: Run, docker: Call, engine:
     client.wait(30)
     wait_until(lambda: not any("8642" in line for line in processes(docker, name)), "the command ends", 60)
     wait_until(lambda: not left(docker), "the helper ends", 60)
+
+
+@pytest.mark.parametrize("route", ["auto", "local"])
+def test_from_inside_a_container_that_has_the_engines_socket_and_the_hosts_files(
+    run: Run, docker: Call, engine: Engine, route: str
+) -> None:
+    """Its /proc counts the host's processes, and it is none of them: the numbers there are not ours to enter by."""
+    name = run()
+    words = ["-v", "/:/host", "-e", f"DOCKER_HOST={engine['DOCKER_HOST']}", "-e", f"PATH={os.environ['PATH']}"]
+    plugin = str(Path(__file__).resolve().parents[2] / "plugin/docker-nsenter")
+    line = ["chroot", "/host", plugin, "nsenter", "--route", route, name, "sh", "-c", "hostname; exit 7"]
+    words = ["docker", "run", "--rm", "--network", "none", *words, BUSYBOX, *line]
+    done = subprocess.run(words, env=engine, capture_output=True, text=True, check=False, timeout=120)
+    if route == "auto":
+        inside = docker("exec", name, "hostname").stdout
+        assert (done.returncode, done.stdout, done.stderr) == (7, inside, "")
+    else:
+        assert done.returncode == 125
+        assert "Traceback" not in done.stderr
+        assert done.stderr.startswith("docker nsenter: ")

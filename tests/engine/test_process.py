@@ -48,7 +48,7 @@ def test_what_cannot_run_has_dockers_status_and_one_sentence(
 
 def test_a_missing_program_and_directory_are_named(run: Run, nsenter: Call) -> None:
     name = run()
-    assert "cannot run sl: there is no such program" in nsenter(name, "sl").stderr
+    assert "cannot run sl: no such program on the PATH" in nsenter(name, "sl").stderr
     done = nsenter("-w", "/nope", name, "ls")
     assert done.returncode == 125
     assert "directory /nope: No such file or directory" in done.stderr

@@ -7,7 +7,7 @@ import termios
 from _signal import SIG_DFL, SIGCHLD, SIGUSR1, set_wakeup_fd, signal
 
 from . import jsonlite
-from .__main__ import serve
+from .__main__ import end, serve
 from .errors import printable
 from .hardening import exeseal
 from .linux import syscalls
@@ -62,7 +62,10 @@ def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoRet
     while plan:
         plan = plan[posix.write(memory, plan) :]
     posix.lseek(memory, 0, 0)
-    host_mounts = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        host_mounts = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as problem:  # the engine gave the helper less than was asked for
+        end(f"the helper cannot see the files of the engine's machine: {problem.strerror}")
     syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
     for fd in {*relay.outputs, relay.input} - {-1}:
         posix.close(fd)

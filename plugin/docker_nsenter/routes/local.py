@@ -62,6 +62,8 @@ def is_here(container: "Container") -> bool:
     from ..enter.linux.procfs import read
     from ..enter.membership import belongs
 
+    if not is_our_proc():
+        return False
     try:
         proc = posix.open(f"/proc/{container.pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except FileNotFoundError:

@@ -182,9 +182,11 @@ class Helper:
         if plan["base"] == "caller":
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
-        own = capabilities.names(_own_bounding())
-        if not http.is_local(self.endpoint) or not is_here(self.planned.container):
-            yield ["ALL"] if mask == everything else names
+        own = names  # of an engine elsewhere, or outside of the container that we are in, our own set says nothing
+        if http.is_local(self.endpoint) and is_here(self.planned.container):
+            own = capabilities.names(_own_bounding())
+        elif mask == everything:
+            yield ["ALL"]
         yield [name for name in names if name in own]
         yield [name for name in names if name in own and name != "SYS_RESOURCE"]
 
