@@ -46,9 +46,10 @@ def test_why_waits_for_the_command_so_that_detach_contradicts_it() -> None:
 
 def test_the_users_that_was_typed_gives_way_to_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_UID", raising=False)
-    request = options.request_of(shlex.split("--why -u app:audio -w /tmp web touch /x"))
+    request = read_request(shlex.split("--why -u app:audio -w /tmp web touch /x"))
+    assert request
     line = Refused("x()", 1, ["y"], ["--user", "0"]).line(request.why)
-    assert line == "docker nsenter --workdir /tmp --user 0 web touch /x"
+    assert line == "docker nsenter -w /tmp --user 0 web touch /x"
 
 
 def test_a_limit_of_the_containers_is_raised_by_dockers_own_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,13 @@
 
 import posix
 
-from ..errors import printable
+from ..hints import shell_line, worded
 from ..linux.capabilities import NUMBERS
 from . import risk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..hints import Line
     from ..validate import Plan
 
 
@@ -48,9 +49,9 @@ class Refused:
     def text(self, scene: Scene) -> str:
         """Say what was refused, and why."""
         more = f" and {self.count - 1} more like it" if self.count > 1 else ""
-        by = shell(self.options)
+        by = shell_line(self.options)
         if self.update:
-            by = shell(["docker", "update", *self.update])
+            by = shell_line(["docker", "update", *self.update])
         elif self.wrapped:
             by = " and ".join(
                 [by, "the hint's words before the command"] if by else ["the hint's words before the command"]
@@ -66,21 +67,12 @@ class Refused:
     def line(self, again: list[str]) -> str:
         """Write the line that was typed with the options added; `again` is split at the container by an empty word."""
         at = again.index("")
+        words = again[:at] + again[at + 1 :]
+        line: Line = {"words": words, "options": words.index("nsenter") + 1, "container": at}
         if self.update:
-            return shell([*again[: again.index("nsenter")], "update", *self.update, again[at + 1]])
-        before = again[:at]
-        if "--user" in self.options and "--user" in before:
-            place = before.index("--user")
-            del before[place : place + 2]
-        return shell([*before, *self.options, again[at + 1], *self.wrapped, *again[at + 2 :]])
-
-
-def shell(words: list[str]) -> str:
-    """Quote words for a shell."""
-    safe = "-_./:=,@%+"
-    return " ".join(
-        word
-        if word and all(c.isalnum() or c in safe for c in word)
-        else "'" + printable(word).replace("'", "'\\''") + "'"
-        for word in words
-    )
+            return worded(line, {"docker": ["update", *self.update, words[at]]})
+        command = words[at + 1 :]
+        if self.wrapped:
+            command = [*self.wrapped, *(command[1:] if command[:1] == ["--"] else command)]
+        without = ["-u", "--user"] if "--user" in self.options else []
+        return worded(line, {"without": without, "add": self.options, "command": command})

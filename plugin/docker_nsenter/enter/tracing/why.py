@@ -4,6 +4,7 @@ import posix
 from _stat import S_IFBLK, S_IFCHR, S_IFMT, S_ISBLK, S_ISCHR, S_ISREG, S_ISUID
 
 from ..errors import printable
+from ..hints import shell_line
 from ..linux import lsm, seccomp
 from ..linux.argument_names import DECODED
 from ..linux.capabilities import NUMBERS
@@ -12,7 +13,7 @@ from ..linux.syscall_table import NAMES, TABLE
 from ..target import parse_status
 from . import tracee
 from .bounds import limited
-from .refused import Refused, shell
+from .refused import Refused
 from .tracee import memory
 
 TYPE_CHECKING = False
@@ -231,7 +232,7 @@ def _read_only(thread: int, name: str, arguments: list[int], shown: str) -> Refu
         [f"{printable(point)} is mounted read-only, and no option of an entry changes a mount; the hint writes {past}"],
         [*UNCONFINED, "--cap-add", "SYS_ADMIN"],
     )
-    remount = f'mount -o remount,bind,rw {shell([point])} && exec "$@"'
+    remount = f'mount -o remount,bind,rw {shell_line([point])} && exec "$@"'
     refused.wrapped = ["unshare", "-m", "sh", "-c", remount, "sh"]
     return refused
 
