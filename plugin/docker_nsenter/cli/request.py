@@ -96,7 +96,6 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool)
 def _to_type_again() -> list[str]:
     """Write the line without --why; an empty word stands where options may be added, before the container."""
     words, at = LINE["words"], LINE["container"]
-    at -= words[at - 1] == "--"
     return [*(word for word in words[:at] if word != "--why"), "", *words[at:]]
 
 
