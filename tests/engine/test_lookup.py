@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Done, Run, children, wait_until
+from .conftest import Plugin
 
 Engine = dict[str, str]
 Serve = Callable[[bytes], str]
@@ -69,7 +70,17 @@ def test_a_restarting_one_says_so(run: Run, docker: Call, nsenter: Call) -> None
     wait_until(lambda: docker("inspect", "-f", "{{.State.Restarting}}", name).stdout.strip() == "true", "it restarts")
     done = nsenter(name, "true")
     assert done.returncode == 125
-    assert "restarting" in done.stderr or "not running" in done.stderr or "no longer exists" in done.stderr
+    said = ("restarting", "not running", "no longer exists", "stopped before the command could start")
+    assert any(each in done.stderr for each in said), done.stderr
+
+
+def test_one_that_ends_while_it_is_looked_at_says_so(run: Run, plugin: Plugin) -> None:
+    at_once = (
+        "enter/steps.py",
+        "    entry.joined = namespaces.differing(",
+        "    import os, time; os.kill(entry.target.pid, 9); time.sleep(0.5)\n    entry.joined = namespaces.differing(",
+    )
+    refused(plugin(at_once)("--no-pid", run(), "true"), "the container stopped before the command could start")
 
 
 def test_a_paused_one_says_so_and_nothing_hangs(run: Run, docker: Call, nsenter: Call) -> None:

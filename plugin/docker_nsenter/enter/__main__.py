@@ -14,6 +14,7 @@ from .session import client
 from .session.status import exit_status
 from .start import Start, read
 from .steps import PREPARE
+from .target import ended
 from .validate import accept
 
 TYPE_CHECKING = False
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from .validate import Plan
+
+ESRCH = 3
 
 
 def main() -> "NoReturn":
@@ -112,6 +115,8 @@ def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
         try:
             action(entry)
         except OSError as problem:
+            if problem.errno == ESRCH:  # of a file in the process's /proc directory
+                raise ended() from None
             call = problem.filename if isinstance(problem.filename, str) else "system call"
             raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
     channels = Channels()
