@@ -124,5 +124,5 @@ def test_where_nobody_can_give_it_the_hint_is_not_to_go_without(
     done = nsenter("--route", route, name, *FILTERS)
     assert done.returncode == 125
     assert "another tracer (strace, gdb) holds the container's first process" in done.stderr
-    assert done.stderr.endswith("hint: docker exec needs no copy\n")
+    assert f"hint: docker exec -i {name} " in done.stderr
     assert docker("exec", name, *FILTERS).stdout == "1\n"

@@ -141,7 +141,8 @@ def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
     done = unprivileged("nsenter", name, "true")
     assert done.returncode == 125
     assert done.stderr.startswith("docker nsenter: permission denied on the engine's socket")
-    assert done.stderr.splitlines()[1:] == [f"hint: sudo docker nsenter {name} true"]
+    hints = done.stderr.splitlines()[1:]
+    assert all(hint.endswith(f"sudo docker nsenter {name} true") for hint in hints), hints
 
 
 # --- who is elsewhere -------------------------------------------------------------------------------------------------
@@ -200,9 +201,8 @@ def test_an_image_without_a_python_that_works_is_no_helper(
     try:
         done = helper("--helper-image", "nsenter-test-luckless", run(), "true")
         why = "no such luck" if python else 'exec: "python3": executable file not found in $PATH'
-        words = f"docker nsenter: the helper of image nsenter-test-luckless did not start: {why}\n"
-        hint = "hint: --helper-image names an image with Python 3.10 or newer\n"
-        assert (done.returncode, done.stderr) == (125, words + hint)
+        words = "the helper of image nsenter-test-luckless did not start, which takes Python 3.10 or newer"
+        assert (done.returncode, done.stderr) == (125, f"docker nsenter: {words}: {why}\n")
         wait_until(lambda: not docker("ps", "-aq", "--filter", f"label={LABEL}").stdout, "nothing of it is left")
     finally:
         docker("rmi", "-f", "nsenter-test-luckless", check=False)

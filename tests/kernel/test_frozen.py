@@ -70,7 +70,7 @@ def test_a_frozen_process_is_looked_into_with_its_own_filter_or_not_at_all(froze
     if frozen.file.name == "freezer.state":
         assert done.returncode == 125
         assert "its seccomp filter can only be copied while it runs" in done.stderr
-        assert "hint: --security-opt seccomp=unconfined" in done.stderr
+        assert "hint: docker nsenter --security-opt seccomp=unconfined pid:" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
         assert "Seccomp:\t2" in done.stdout

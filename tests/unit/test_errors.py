@@ -323,7 +323,7 @@ RAISED: list[Row] = [
         lambda: request("--net", "--no-pid", "web"),
     ),
     (
-        "--list shows containers and runs nothing; --dry-run shows what a command would get",
+        "--list only shows containers: it takes no command and no --dry-run",
         "docker nsenter --dry-run web ls",
         lambda: request("--list", "web", "ls"),
     ),

@@ -79,7 +79,7 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool)
     word = "inspect" if values["inspect"] else "list"
     if listing and (command or values["dry_run"]):
         hint = again(without=["--list", "--inspect"], add=[] if values["dry_run"] else ["--dry-run"])
-        raise Problem(f"--{word} shows containers and runs nothing; --dry-run shows what a command would get", hint)
+        raise Problem(f"--{word} only shows containers: it takes no command and no --dry-run", hint)
     if listing:
         idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
     elif values["dry_run"]:

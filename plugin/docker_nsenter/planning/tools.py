@@ -122,10 +122,10 @@ def _inspect(endpoint: "endpoints.Endpoint", name: str) -> "dict[str, Any] | Non
 
 
 def _layers(reply: "dict[str, Any]", *, visible: bool) -> list[str]:
-    """Name the directories in which overlay2 keeps an image's layers; none for other stores or machines."""
+    """Name the directories in which overlay2 (overlay: Podman's) keeps an image's layers; none for others."""
     driver = reply.get("GraphDriver") or {}
     data = driver.get("Data") or {}
-    if driver.get("Name") != "overlay2" or not data.get("UpperDir"):
+    if driver.get("Name") not in ("overlay2", "overlay") or not data.get("UpperDir"):
         return []
     layers = [data["UpperDir"], *(word for word in str(data.get("LowerDir") or "").split(":") if word)]
     return layers if not visible or all(os.path.isdir(layer) for layer in layers) else []
