@@ -8,6 +8,7 @@ import html
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ PICTURES = {
     "help": ("-h",),
     "list": ("--list",),
     "dry-run": ("--dry-run", "--verbose", "--profile", "general", "-u", "app", "web", "strace", "-p", "1"),
+    "several": ("--parallel", "1", "*", "grep", "-E", "CapEff|Seccomp:|NoNewPrivs", "/proc/self/status"),
     "why": ("--why", "web", "mount", "-t", "tmpfs", "none", "/mnt"),
 }
 # What differs from machine to machine: the process, how many capabilities root has, the security module
@@ -95,7 +97,7 @@ def picture(words: tuple[str, ...], text: str) -> str:
         text = re.sub(pattern, replacement, text)
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print(Text(f"$ docker nsenter {' '.join(words)}", style="bold"))
+        console.print(Text(f"$ docker nsenter {shlex.join(words)}", style="bold"))
         console.print(Text.from_ansi(text.rstrip()))
         svg = console.export_svg(title="docker nsenter")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)  # no font from elsewhere

@@ -69,7 +69,7 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
     """What the functions of stage 1 import on the way of a plain line must be in the bundle, too."""
     code = (
         "loader.load('plan'); from docker_nsenter.commands import dispatch; "
-        "dispatch.plan_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
+        "dispatch.plans_of(['nsenter', 'pid:1', 'true']); import docker_nsenter.routes.local; "
         f"print(*(n for n, m in sys.modules.items() if n.startswith('docker_nsenter.') and n not in {NOT_BUNDLED}"
         " and type(m.__loader__).__name__ != 'Loader'))"
     )

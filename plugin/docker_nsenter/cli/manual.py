@@ -4,7 +4,7 @@
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY: list[str] = [
     "Debug a running container with your own tools, under its own restrictions.",
-    "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), or pid:N (a process on this machine, without an engine). COMMAND defaults to a shell. Options go before CONTAINER.",
+    "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), or pid:N (a process on this machine, without an engine). Several are a list (web,db) or a pattern in quotes ('shop/*', '*'): COMMAND runs in each. COMMAND defaults to a shell. Options go before CONTAINER.",
 ]
 VERSION = "0.1.0"
 USUAL: list[tuple[str, str]] = [
@@ -82,6 +82,12 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("-t", "-T", "--tty", "--no-tty"), "", "Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal"),
         (("-i", "--interactive"), "", "Keep standard input open, even without a terminal"),
         (("-d", "--detach"), "", "Run the command in the background"),
+    ]),
+    ("Several containers", [
+        (("--filter",), "KEY=VALUE", "Enter only those that docker ps --filter shows (label=tier=edge, name=web)"),
+        (("--parallel",), "N", "Enter so many at once (default: twice the processors)"),
+        (("--fail-fast",), "", "When one fails, end the others and start no more"),
+        (("--no-prefix",), "", "Print lines without the container's name"),
     ]),
     ("Look and explain", [
         (("--dry-run",), "", "Show what would happen, and run nothing"),

@@ -21,6 +21,7 @@ SUMMARY = (
     "Debug a running container with your own tools, under its own restrictions.",
     "CONTAINER is a name, an ID prefix, a compose service ([PROJECT/]SERVICE[/N]), a swarm task (SERVICE[.SLOT]), "
     "or pid:N (a process on this machine, without an engine). "
+    "Several are a list (web,db) or a pattern in quotes ('shop/*', '*'): COMMAND runs in each. "
     "COMMAND defaults to a shell. Options go before CONTAINER.",
 )
 # -h: what people use, in so few words that all of it is one screen
@@ -88,14 +89,15 @@ STATUSES = (
     ("126", "the command can't be executed"),
     ("127", "the command is not found"),
 )
-SPACES, RULES, PROCESS, LOOK, ROUTE = (
+SPACES, RULES, PROCESS, MANY, LOOK, ROUTE = (
     "Namespaces to join (default: all)",
     "Restrictions",
     "Process",
+    "Several containers",
     "Look and explain",
     "Route",
 )
-PANELS = (SPACES, RULES, PROCESS, LOOK, ROUTE)
+PANELS = (SPACES, RULES, PROCESS, MANY, LOOK, ROUTE)
 # What each namespace holds, in the user's words
 SENSES = {
     "userns": "the user and group IDs",
@@ -202,6 +204,25 @@ def enter(
         bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open, even without a terminal")
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
+    filter: Annotated[
+        list[str],
+        option(
+            "--filter",
+            panel=MANY,
+            text="Enter only those that docker ps --filter shows (label=tier=edge, name=web)",
+            metavar="KEY=VALUE",
+        ),
+    ] = [],
+    parallel: Annotated[
+        str | None,
+        option("--parallel", panel=MANY, text="Enter so many at once (default: twice the processors)", metavar="N"),
+    ] = None,
+    fail_fast: Annotated[
+        bool, option("--fail-fast", panel=MANY, text="When one fails, end the others and start no more")
+    ] = False,
+    no_prefix: Annotated[
+        bool, option("--no-prefix", panel=MANY, text="Print lines without the container's name")
+    ] = False,
     dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, and run nothing")] = False,
     why: Annotated[
         bool, option("--why", panel=LOOK, text="Run COMMAND, and say which restriction refused it and what lifts it")

@@ -26,11 +26,15 @@ NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("time", (), "time"),
 )
 KERNEL_NAMES = tuple(row[2] for row in NAMESPACES)
+MOST_AT_ONCE = 100
+FOR_SEVERAL = ("filter", "parallel", "fail_fast", "no_prefix")
 PROFILES = ("general", "baseline", "restricted", "netadmin", "sysadmin")  # kubectl debug's; profiles.py has them
 
 
 class Request:
     """Say what the user asked for, before any look at the engine."""
+
+    debug = False  # docker's own -D
 
     def __init__(self, values: "dict[str, Any]", container: str, command: list[str]) -> None:
         """Take the options' values by parameter name; Problem when they contradict each other."""
@@ -64,16 +68,31 @@ class Request:
         self.helper_image: str | None = values["helper_image"]
         self._refuse_contradictions()
         self.why: list[str] = _to_type_again() if values["why"] else []
-        self.debug = False
+        self._take_several()
 
     def _refuse_contradictions(self) -> None:
         """Raise Problem where two options can't both be meant."""
-        _refuse_idle(self.values, self.command, listing=self.listing)
+        self.several = bool(self.values["filter"]) or not set(",*?[").isdisjoint(self.container)  # in no name
+        _refuse_idle(self.values, self.command, listing=self.listing, several=self.several)
         if self.values["why"] and self.detach:
             raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
 
+    def _take_several(self) -> None:
+        """Take what several containers are given, and refuse what they can't have, as compose's maintainers ruled."""
+        self.filter: list[str] = list(self.values["filter"])
+        self.parallel = _count(self.values["parallel"])
+        self.fail_fast: bool = self.values["fail_fast"]
+        self.prefix: bool = not self.values["no_prefix"]
+        if self.listing or not self.several:
+            return
+        for given, word in ((self.tty, "-t"), (self.interactive, "-i"), (self.detach, "-d")):
+            if given:
+                raise Problem(f"{word} is for one container: several have no terminal, no input and no background")
+        if not self.command and not self.dry_run:
+            raise Problem("no command is named: it is run in several containers, and a shell has no input there")
 
-def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool) -> None:
+
+def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool, several: bool) -> None:
     """Refuse an option that would do nothing beside the others: who typed it thinks that it does something."""
     given = {name for name, value in values.items() if value != DEFAULTS[name]}
     word = "inspect" if values["inspect"] else "list"
@@ -84,6 +103,10 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool)
         idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
     elif values["dry_run"]:
         idle, reason = given & {"why"}, "--dry-run runs nothing"
+    elif several:
+        idle, reason = given & {"verbose"}, "only --dry-run has rows to show"
+    elif given & {*FOR_SEVERAL}:
+        idle, reason = given & {*FOR_SEVERAL}, "one container is named"
     else:
         idle, reason = given & {"format", "verbose"}, "only what is shown has a form, by --list, --inspect or --dry-run"
     if not idle:
@@ -101,6 +124,15 @@ def _to_type_again() -> list[str]:
 
 def _split_commas(words: list[str]) -> list[str]:
     return [part for word in words for part in word.split(",") if part]
+
+
+def _count(word: "str | None") -> int:
+    """Read how many at once; 0 where that was not said."""
+    if word is None:
+        return 0
+    if not word.isascii() or not word.isdigit() or not 0 < int(word[:4]) <= MOST_AT_ONCE:
+        raise Problem(f"--parallel takes a number from 1 to {MOST_AT_ONCE}, not {word!r}")
+    return int(word)
 
 
 def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from time import monotonic
 
 from ..cli.grammar import FLAGS, VALUES
 from ..cli.manual import PANELS
-from ..engine.endpoints import Globals, endpoint, split
+from ..engine.endpoints import Endpoint, Globals, endpoint, split
 from ..errors import Problem
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ SECURITY = (
     ("no-new-privileges", "no more power by setuid programs"),
     ("no-new-privileges=false", "setuid programs work"),
 )
+FILTERS = ("ancestor", "health", "id", "label", "name", "network", "publish", "status", "volume")  # docker-ps(1)
 SHELLS = ("bash", "ash", "sh", "dash", "zsh", "fish")
 
 
@@ -123,7 +124,7 @@ def line_of(words: list[str]) -> "Request | None":
     from ..cli.request import Request, parse
 
     try:
-        plain = parse(words)
+        plain = parse([*words, "true"])  # several containers need a command
         return Request(*plain) if plain else None
     except Problem:
         return None
@@ -211,7 +212,10 @@ def candidates(done: list[str], word: str, options: Globals) -> "Candidates":
     if option:
         found: Candidates = ((f"{joined}{name}", what) for name, what in values(option, value, options))
     elif where == "container":
-        found = own_options() if word.startswith("-") else containers(word, options)
+        head, comma, last = word.rpartition(",")  # a list: the name behind the last comma
+        found = own_options() if word.startswith("-") else containers(last, options)
+        named = set(head.split(",")) if comma else set()
+        found = ((head + comma + name, what) for name, what in found if name not in named)
     else:
         line = line_of([*done[: place_of(done)[1]], container])
         if line is None or "mnt" in line.namespaces:
@@ -245,6 +249,8 @@ def values(option: str, value: str, options: Globals) -> "Candidates":
         yield from ((name, each.text) for name, each in PROFILES.items())
     elif parameter == "user":
         yield from users(value, options)
+    elif parameter == "filter":
+        yield from filters(value, options)
     elif parameter == "env":
         yield from ((name, "") for name in sorted(os.environ) if harmless(name))
     elif parameter == "shell":
@@ -328,6 +334,23 @@ def containers(word: str, options: Globals) -> "Candidates":
             yield identity[: max(12, len(word))], text
 
 
+def filters(value: str, options: Globals) -> "Candidates":
+    """Yield what docker ps filters running containers by, and behind label= the labels that they have."""
+    key, equals, _ = value.partition("=")
+    if not equals:
+        yield from ((f"{name}=", "") for name in FILTERS)
+        return
+    for row in rows("/containers/json", options):
+        labels = row.get("Labels")
+        found = [f"{name}={text}" for name, text in labels.items()] if isinstance(labels, dict) else []
+        words = {"label": found, "name": [str(name).lstrip("/") for name in _list(row.get("Names"))]}.get(key, [])
+        yield from ((f"{key}={word}", "") for word in words if harmless(word.replace("=", "")))
+
+
+def _list(value: object) -> "list[object]":
+    return value if isinstance(value, list) else []
+
+
 def _short(image: str) -> str:
     """Shorten an image that has no name any more to what docker ps shows."""
     return image[7:19] if image.startswith("sha256:") else image
@@ -388,12 +411,22 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
     return archive[512 : 512 + size] if regular and size <= 1 << 20 else b""
 
 
+def one_of(place: Endpoint, word: str) -> "Container":
+    """Find the container, or the first of several: what it has the others may have, too."""
+    from ..engine import containers, selection
+
+    if word.startswith("pid:"):
+        return containers.process(word)
+    if selection.means_several(word):
+        return selection.find(place, word, [], paused_ok=True).containers[0]
+    return containers.find(place, word, paused_ok=True)
+
+
 def inside(container: str, word: str, line: "Request | None", options: Globals, *, command: bool) -> "Candidates":
     """Yield what the word can be in there: a program of the tools or on the PATH, or a path.
 
     Root looks for himself. Others, and those whose engine is elsewhere, get the shells that the container lists.
     """
-    from ..engine.containers import find, process
     from ..engine.http import is_local
 
     place = endpoint(options, os.environ)
@@ -402,7 +435,7 @@ def inside(container: str, word: str, line: "Request | None", options: Globals, 
         from ..packages import add_packages
 
         add_packages()
-    found = process(container) if container.startswith("pid:") else find(place, container, paused_ok=True)
+    found = one_of(place, container)
     looks = local and posix.geteuid() == 0
     if command and line and line.tools:
         yield from tools(line.tools, options, local=local)

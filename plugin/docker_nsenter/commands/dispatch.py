@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from ..cli.request import Request
     from ..engine import endpoints
-    from ..enter.validate import Plan
 
 NAME = "nsenter"
 DIRECT = ("install", "uninstall", "version")  # what a person asks of docker-nsenter itself
@@ -62,24 +61,29 @@ def _send_plan(writer: int) -> int:
     from .enter import Elsewhere
 
     try:
-        local.send(plan_of(sys.argv[1:]), writer)
+        local.send(plans_of(sys.argv[1:]), writer)
     except Elsewhere:
         local.hand_over(writer)
     posix.close(writer)
     return 0
 
 
-def plan_of(argv: list[str]) -> "Plan":
-    """Read the line, ask the engine and plan. Elsewhere when a helper has to enter."""
+def plans_of(argv: list[str]) -> bytes:
+    """Read the line, ask the engine and plan, for one container or many. Elsewhere when a helper has to enter."""
     from ..cli.read import read_request
     from ..engine import endpoints
+    from ..routes import local
     from . import enter
 
     options, _, rest = endpoints.split(argv)
     request = read_request(rest, options.words)
     assert request is not None  # the line does not ask for help
     _take_globals(request, options)
-    return enter.plan(request, options, here=True).plan
+    if request.several:
+        from . import many
+
+        return many.plan(request, options, here=True).document()
+    return local.document(enter.plan(request, options, here=True).plan)
 
 
 def _end(act: "Callable[[], int]") -> "NoReturn":
@@ -167,6 +171,10 @@ def act(request: "Request", options: "endpoints.Globals") -> int:
         from . import list as listing
 
         return listing.show(request, options)
+    if request.several:
+        from . import many
+
+        return many.act(request, options)
     from . import enter
 
     planned = enter.plan(request, options)

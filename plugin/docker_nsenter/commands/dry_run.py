@@ -33,7 +33,8 @@ def show(planned: Planned) -> int:
     found = _as_root(plan) if plan["route"] == "local" else None
     by_exec = _as_root(circumstances.plan(explain.exec_request(request), container)) if found else None
     shown = explain.explanation(request, container, plan, circumstances, found, by_exec, planned.why)
-    return output.show(shown, "explanation", as_json=request.format == "json", verbose=request.verbose)
+    as_json = request.format == "json"
+    return output.show(shown, "explanation", as_json=as_json, verbose=request.verbose, one_line=request.several)
 
 
 def _as_root(plan: "Plan") -> "Restrictions | None":
@@ -55,6 +56,15 @@ def preview(plan: "Plan") -> "Restrictions":
     entry = Entry(plan)
     target = plan["target"]
     entry.target = pin(target["pid"], target["container"], target["owner"])
+    try:
+        return _previewed(entry)
+    finally:  # there may be hundreds
+        posix.close(entry.target.pidfd)
+        posix.close(entry.target.proc)
+
+
+def _previewed(entry: Entry) -> "Restrictions":
+    plan = entry.plan
     entry.joined = namespaces.differing(entry.target, plan["namespaces"], entry.ours)
     entry.own_pids = entry.lacks("pid")
     resolve(entry)

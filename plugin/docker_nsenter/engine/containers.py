@@ -54,7 +54,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
         from . import names
 
         _, listed = http.get(endpoint, names.LIST)
-        chosen, called = names.choose(name, listed, lambda image: _labels_of(endpoint, image))
+        chosen, called = names.choose(name, listed, lambda image: labels_of(endpoint, image))
         status, reply = http.get(endpoint, f"/containers/{chosen}/json")
     if status != 200:
         raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
@@ -66,7 +66,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     return container
 
 
-def _labels_of(endpoint: Endpoint, image: str) -> object:
+def labels_of(endpoint: Endpoint, image: str) -> object:
     """Ask for an image's own labels; None where the engine does not know it any more."""
     status, reply = http.get(endpoint, f"/images/{quote(image)}/json")
     try:

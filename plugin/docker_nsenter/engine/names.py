@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Row = dict[str, Any]
+    Fits = Callable[[str], bool]
 
 COMPOSE, SWARM = "com.docker.compose.", "com.docker.swarm."
 # What only these tools write, to each container that they make
@@ -27,21 +28,21 @@ def choose(name: str, listed: object, labels_of: "Callable[[str], object]") -> "
 
     `labels_of` tells an image's own labels, given its id.
     """
-    rows = [row for row in listed if _fit(row)] if isinstance(listed, list) else []
+    rows = [row for row in listed if fit(row)] if isinstance(listed, list) else []
     known: dict[str, object] = {}
     meant = [believable(row, labels_of, known) for row in rows if name in spellings(row)]
     meant = [row for row in meant if name in spellings(row)]
     running = [row for row in meant if row.get("State", "running") not in ("created", "exited", "dead")]
     if len(running) == 1:
-        return str(running[0]["Id"]), _name(running[0])
+        return str(running[0]["Id"]), name_of(running[0])
     if running:
         raise _several(name, running)
     if meant:
         state = meant[0].get("State") or "stopped"
-        first = _name(meant[0])
+        first = name_of(meant[0])
         raise Problem(f"no container of {name} is running ({first}: {state})", again(docker=["start", first]))
     running = [row for row in rows if row.get("State", "running") in ("running", "paused", "restarting")]
-    raise _none(name, [believable(row, labels_of, known) for row in running])
+    raise none(name, [believable(row, labels_of, known) for row in running])
 
 
 def believable(row: "Row", labels_of: "Callable[[str], object]", known: "dict[str, object]") -> "Row":
@@ -80,11 +81,12 @@ def spellings(row: "Row") -> set[str]:
     return found
 
 
-def _fit(row: object) -> bool:
+def fit(row: object) -> bool:
+    """Tell whether a row of the engine's list is one."""
     return isinstance(row, dict) and isinstance(row.get("Id"), str)
 
 
-def _name(row: "Row") -> str:
+def name_of(row: "Row") -> str:
     """Name a container as the user would: links to it from others (/web/db) are no names of its own."""
     names = [str(word).lstrip("/") for word in row.get("Names") or []]
     return next((word for word in names if "/" not in word), row["Id"][:12])
@@ -99,7 +101,7 @@ def _several(name: str, rows: "list[Row]") -> Problem:
     """List the candidates by names that mean one each."""
     exact = sorted(_longest(row) for row in rows)
     if len(set(exact)) < len(exact):
-        exact = sorted(_name(row) for row in rows)
+        exact = sorted(name_of(row) for row in rows)
     return Problem(f"{name} matches {len(rows)} running containers: {_shown(exact)}", again(container=exact[0]))
 
 
@@ -109,17 +111,17 @@ def _shown(words: list[str]) -> str:
     return ", ".join(words[:MOST_NAMED]) + more
 
 
-def _none(name: str, rows: "list[Row]") -> Problem:
+def none(name: str, rows: "list[Row]", spelled: "Callable[[str], str]" = str) -> Problem:
     """Name the services of a project, or the nearest running container or service, for what does not exist."""
     inside = sorted({word for row in rows for word in spellings(row) if word.startswith(f"{name}/")})
     inside = [word for word in inside if word.count("/") == 1]
     if inside:
-        right = again(container=inside[0])
+        right = again(container=spelled(inside[0]))
         return Problem(f"{name} is a compose project: name one of its services, {_shown(inside)}", right)
-    guesses = near(name, {_name(row) for row in rows} | {word for row in rows for word in spellings(row)})
+    guesses = near(name, {name_of(row) for row in rows} | {word for row in rows for word in spellings(row)})
     if not guesses:
         return Problem(f"no such container: {name}", again(docker=["ps"]))
     if len(guesses) > 1:
         alike = f"no such container: {name}; similar names: {_shown(guesses)}"
         return Problem(alike, again(docker=["ps"]))
-    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", again(container=guesses[0]))
+    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", again(container=spelled(guesses[0])))

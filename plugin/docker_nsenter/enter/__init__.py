@@ -15,6 +15,8 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 | supervisor, before | all of root's | as above, launch.py, verify.py, hardening/powerless.py, hardening/secure_path.py, session/pumps.py, session/supervisor.py |
 | command's process | what the Plan says | as above |
 | supervisor, after | KILL | as above |
+| many: who starts the others | all of root's, after the last start KILL | as above, many.py |
+| many: the collector | nothing | as above, session/collector.py |
 
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
 also have toolbox/tools.py, with --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.

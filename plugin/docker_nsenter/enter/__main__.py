@@ -4,7 +4,7 @@ import posix
 import sys
 from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 
-from . import hints, jsonlite, processes, stdio
+from . import errors, hints, jsonlite, processes, stdio
 from .channel import Channels
 from .entry import Entry
 from .errors import Refusal, printable, say
@@ -16,6 +16,8 @@ from .start import Start, read
 from .steps import PREPARE
 from .target import ended
 from .validate import accept
+
+MANY = b'{"many": '  # how the head of many Plans begins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ def serve(start: Start) -> "NoReturn":
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         status = 0 if text.endswith(b"}") else _planned(start.planner)
+        if text.startswith(MANY) and not status:
+            from . import many
+            from .launch import Launch  # noqa: F401 - once for all that are forked
+
+            text, docker = many.each(text, start, docker)
         status = status or enter(text, start, docker)
     except Refusal as refusal:
         status = _report(refusal)
@@ -137,7 +144,7 @@ def end(sentence: str) -> "NoReturn":
 def _report(refusal: Refusal) -> int:
     """Write the sentence and the hint to standard error and return the status."""
     hint = f"\nhint: {printable(refusal.hint, hints.LONGEST)}" if refusal.hint else ""
-    say(printable(refusal.sentence) + hint)
+    say(printable(refusal.sentence) + hint, errors.reports)
     return refusal.status
 
 

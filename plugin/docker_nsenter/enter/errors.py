@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .hints import Change, Line
 
+reports = 2  # where a Refusal is said: standard error, or what collects for many entries
+
 
 class Refusal(Exception):
     """End the entry before the command starts."""
@@ -33,9 +35,9 @@ def printable(text: str, most: int = 400) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def say(text: str) -> None:
+def say(text: str, to: int = 2) -> None:
     """Write a line to standard error; a closed one changes nothing."""
     try:
-        posix.write(2, f"docker nsenter: {text}\n".encode("utf-8", "replace"))
+        posix.write(to, f"docker nsenter: {text}\n".encode("utf-8", "replace"))
     except OSError:
         return

@@ -29,7 +29,8 @@ def main() -> "NoReturn":
     posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id")))
     frames = Frames()
     described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
-    name = printable(str(jsonlite.loads(plan)["target"]["name"]))
+    first = jsonlite.loads(plan.partition(b"\n")[0])  # the head of many Plans, or the one
+    name = printable(str(first["target"]["name"] if "target" in first else f"{len(first['names'])} containers"))
     exeseal.entitle(exeseal.words(), f"docker-nsenter: {name} (relay)")
     engine = f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
     relay = Relay(described, frames)

@@ -54,6 +54,8 @@ VALUES = frozenset(
         "--format",
         "--route",
         "--helper-image",
+        "--filter",
+        "--parallel",
     ]
 )
 NAMESPACES = ["userns", "mount", "uts", "ipc", "net", "network", "pid", "cgroup", "cgroupns", "time"]

@@ -63,7 +63,7 @@ class Launch:
         if self.entry.plan["detach"]:
             return 0
         session = self.session
-        session.observer = self.observer
+        session.observer, session.first = self.observer, self.entry.target.pidfd
         relay = {posix.getppid()} if session.helper else set()
         powerless.carrier(self.pid, session.files(), relay)
         session.begin(self.pid, self._early)

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def show(found: "dict[str, Any]", kind: str, *, as_json: bool, verbose: bool = False) -> int:
-    """Print a `listing`, a `card` or an `explanation`; return the exit status."""
+def show(found: "dict[str, Any]", kind: str, *, as_json: bool, verbose: bool = False, one_line: bool = False) -> int:
+    """Print a `listing`, a `card` or an `explanation`, as JSON perhaps in `one_line`; return the exit status."""
     if as_json:
         import json
 
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        sys.stdout.write(json.dumps(found, indent=None if one_line else 2) + "\n")
         return 0
     add_packages()
     from . import cards, listing, preview  # rich takes 50 ms to import

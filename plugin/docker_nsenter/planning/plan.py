@@ -206,7 +206,7 @@ def _environment(
         name = f"{container.hostname}.{container.domainname}" if container.domainname else container.hostname
         words += [*([f"HOSTNAME={name}"] if name else []), *container.env]
     for path in request.env_file:
-        words += _given(_read_env_file(path), environ)
+        words += _given(read_env_file(path), environ)
     return {"base": "target" if live else "given", "set": words + _given(request.env, environ)}
 
 
@@ -243,7 +243,7 @@ def _given(words: list[str], environ: "Mapping[str, str]") -> list[str]:
     return found
 
 
-def _read_env_file(path: str) -> list[str]:
+def read_env_file(path: str) -> list[str]:
     """Read an --env-file: NAME=VALUE or NAME a line, # comments."""
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:

@@ -82,23 +82,34 @@ def hand_over(fd: int) -> None:
     """Have the stage 2 that waits for a Plan start this line once more, for stage 1 alone: a helper has to enter."""
     environ = {**posix.environ, b"DOCKER_NSENTER_HANDED_OVER": b"yes"}
     settings = [(name + b"=" + value).decode("utf-8", "surrogateescape") for name, value in environ.items()]
-    send({"instead": [[sys.executable, *sys.orig_argv[1:]], settings]}, fd)
+    send(document({"instead": [[sys.executable, *sys.orig_argv[1:]], settings]}), fd)
 
 
 def enter(plan: "Plan", runtime: str) -> "NoReturn":
     """Replace this process, which has typer and more in its memory, by stage 2 in a sealed copy of the interpreter."""
+    prepare([(plan, runtime)])
+    execute(document(plan))
+
+
+def prepare(plans: "list[tuple[Plan, str]]") -> None:
+    """Be who can enter, and bring what only root could copy: plans with their containers' runtimes, of one engine."""
     rootless = posix.geteuid() != 0
-    if not become_root(plan["target"]["pid"]):
+    if not any(become_root(plan["target"]["pid"]) for plan, _ in plans):
         raise Problem("entering a container's namespaces on this machine needs root", as_root())
     if rootless:
         from .rootless import bring_filter
 
-        bring_filter(plan, runtime)
+        for plan, runtime in plans:
+            bring_filter(plan, runtime)
+
+
+def execute(text: bytes) -> "NoReturn":
+    """Execute stage 2 with what it reads: a Plan, or many."""
     from ..enter.start import Start
     from . import bootstrap
 
     plan_fd = posix.memfd_create("plan")
-    send(plan, plan_fd)
+    send(text, plan_fd)
     posix.lseek(plan_fd, 0, 0)
     bootstrap.execute(Start(plan_fd, docker=bootstrap.docker_socket()))
 
@@ -116,10 +127,14 @@ def become_root(pid: int) -> bool:
     return True
 
 
-def send(plan: object, fd: int) -> None:
-    """Write the Plan for stage 2, which may have ended already."""
+def document(plan: object) -> bytes:
+    """Write a Plan as stage 2 reads it."""
     from ..enter import jsonlite
 
-    data = jsonlite.dumps(plan).encode("ascii")
+    return jsonlite.dumps(plan).encode("ascii")
+
+
+def send(data: bytes, fd: int) -> None:
+    """Write for stage 2, which may have ended already."""
     while data:
         data = data[posix.write(fd, data) :]

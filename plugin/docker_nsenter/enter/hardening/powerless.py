@@ -138,6 +138,11 @@ def watcher(files: "Iterable[int]") -> None:
     _drop(WATCH, files, _program({**CARRY, **LOOK}, values))
 
 
+def writer(files: "Iterable[int]") -> None:
+    """Keep these descriptors and nothing else: not even the right to signal."""
+    _drop(0, files, _program({**CARRY}, {KILLING: (0, ())}))
+
+
 def _drop(keep: int, files: "Iterable[int]", program: bytes) -> None:
     """Close, drop, and install the filter, which is the last call that it does not know."""
     close_others(files)

@@ -13,6 +13,7 @@ from fcntl import fcntl
 from ..errors import Refusal
 from ..linux import syscalls
 from ..linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
+from ..session import client
 from ..start import Start
 from .exeseal import START, unwritable
 
@@ -45,7 +46,7 @@ def start_again(plan: bytes, start: "Start") -> "NoReturn":
     while plan:
         plan = plan[posix.write(memory, plan) :]
     posix.lseek(memory, 0, 0)
-    for fd in (host_mounts, memory):
+    for fd in (host_mounts, memory, *client.descriptors(start.docker)):
         fcntl(fd, F_SETFD, 0)
     _make_read_only()
     again = Start(memory, docker=start.docker, host_mounts=host_mounts)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 OVERFLOW_ID = 65534
 PACKAGE = __file__.rpartition("/enter/")[0]
 TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local and thereby root's PATH
+_checked: list[
+    int
+] = []  # how many modules had been loaded when all was in order: it is once for all that are forked then
 S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
 
 
@@ -26,7 +29,8 @@ def check(more: "Iterable[str]" = ()) -> None:
 
     `more` are those that it may yet take code from.
     """
-    if posix.geteuid() != 0:
+    modules = len(sys.modules)
+    if posix.geteuid() != 0 or (_checked == [modules] and not more):
         return
     seen: set[str] = set()
     for file in (*_files(), *more):
@@ -38,6 +42,7 @@ def check(more: "Iterable[str]" = ()) -> None:
                 refusal.hint = "sudo scripts/install --system"
                 raise refusal
             place = place.rpartition("/")[0]
+    _checked[:] = [modules]
 
 
 def _files() -> "Iterator[str]":

@@ -5,6 +5,7 @@ import sys
 from _signal import SIGKILL
 from select import POLLIN, poll
 
+from .. import errors
 from ..errors import Refusal
 from ..linux import syscalls
 from ..linux.procfs import read_all
@@ -15,7 +16,8 @@ LARGEST_PLAN = 64 << 20
 def connect(name: str) -> int:
     """Connect to the socket whose end means that docker is gone or wants us to end; -1 when there is none.
 
-    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended; `fd:N` is open.
+    `parent` asks for a pidfd of docker itself instead, which can be read from when that has ended; `fd:N` is open, and
+    with `fd:N,M` so is what Refusals are written to.
     Before any namespace is joined: an abstract name lives in the network namespace. A stale name is passed over.
     """
     if not name:
@@ -23,7 +25,7 @@ def connect(name: str) -> int:
     if name == "parent":
         return syscalls.pidfd_open(posix.getppid())
     if name.startswith("fd:"):
-        return int(name[3:])
+        return descriptors(name)[0]
     path = "\0" + name[1:] if name.startswith("@") else name + "\0"
     connection = syscalls.socket(syscalls.AF_UNIX, syscalls.SOCK_STREAM | syscalls.SOCK_CLOEXEC, 0)
     try:
@@ -34,6 +36,14 @@ def connect(name: str) -> int:
         posix.close(connection)
         return -1
     return connection
+
+
+def descriptors(name: str) -> list[int]:
+    """List what a name of open descriptors names; the second is where Refusals go."""
+    numbers = [int(word) for word in name[3:].split(",")] if name.startswith("fd:") else []
+    if numbers[1:]:
+        errors.reports = numbers[1]
+    return numbers
 
 
 def gone(connection: int) -> bool:

@@ -5,7 +5,8 @@ import posix
 from select import POLLIN, poll
 from time import monotonic
 
-from ..errors import Refusal
+from .. import errors
+from ..errors import Refusal, say
 from . import client, pumps
 from .status import exit_status
 from .terminal import VINTR, VQUIT, VSUSP, Terminal, set_window_size, window_size
@@ -22,6 +23,7 @@ GRACE = 5.0  # seconds between SIGTERM and SIGKILL when the client is gone
 PATIENCE = 1.0  # seconds that who was told to end has: a command that had been stopped, a slow reader
 KEY = 1.0  # seconds between the key for it and a stop that it explains
 COMPANY = 0.1  # seconds between docker's goodbye and the signal that caused it, which comes to us as well
+LAST = 0.2  # seconds in which a container's first process ends behind all others
 GLANCE = 0.3  # seconds between looks at a terminal that is another job's: bash's fg sends no signal to what runs
 
 
@@ -29,6 +31,7 @@ class Supervisor:
     """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
 
     observer: "Observer | None" = None  # for --why
+    first = -1  # a pidfd of the container's first process, to name its end among many
 
     def __init__(
         self, flows: "list[tuple[str, int, int, int]]", master: int, socket: int, *, tty: bool, helper: bool
@@ -75,12 +78,20 @@ class Supervisor:
         assert self.status is not None
         if self.observer:
             self.observer.report(failed=self.status != 0)
+        if errors.reports != 2 and self.status == _signal.SIGKILL and self._ended():
+            say("the container ended while the command ran", errors.reports)
         return exit_status(self.status)
+
+    def _ended(self) -> bool:
+        """Tell whether it was the end of the container that killed the command: its first process goes last."""
+        first = poll()
+        first.register(self.first, POLLIN)
+        return bool(first.poll(int(LAST * 1000)))
 
     def files(self) -> set[int]:
         """List the descriptors that are needed from now on."""
         carried = {fd for pump in self.pumps for fd in pump.files()}
-        own = {self.socket, self.wakeup, self._writer, self.master}
+        own = {self.socket, self.wakeup, self._writer, self.master, errors.reports, self.first}
         return carried | own | ({self.observer.reader} if self.observer else set())
 
     # --- while the command runs -----------------------------------------------------------------------------------

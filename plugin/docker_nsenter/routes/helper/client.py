@@ -82,8 +82,8 @@ class Client:
 
     # --- the entry -------------------------------------------------------------------------------------------------
 
-    def run(self, plan: "Plan", socket: int) -> int:
-        """Send the Plan, carry everything until the helper says the exit status, and return that."""
+    def run(self, plan: "Plan", socket: int, document: bytes = b"") -> int:
+        """Send the Plan, or a document of many, carry everything until the helper says the exit status; return that."""
         stdio.fill_standard()
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
@@ -94,7 +94,7 @@ class Client:
         self._prepare_input()
         self._watch_signals()
         write(self.stream.fd, frame(b"I", dumps(self._describe()).encode()))
-        write(self.stream.fd, frame(b"P", dumps(plan).encode("ascii")))
+        write(self.stream.fd, frame(b"P", document or dumps(plan).encode("ascii")))
         os.set_blocking(self.stream.fd, False)
         try:
             self._act()

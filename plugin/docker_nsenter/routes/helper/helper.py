@@ -21,7 +21,7 @@ from .reaper import DIGITS, PREFIX, Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ...enter.validate import Plan
@@ -51,8 +51,11 @@ sys.path.insert(0, f"/proc/self/fd/{{memory}}")
 PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
 
 
-def enter(planned: "Planned") -> int:
-    """Enter by a helper and return the command's exit status."""
+def enter(planned: "Planned", more: "Sequence[Planned]" = (), document: bytes = b"") -> int:
+    """Enter by a helper and return the command's exit status.
+
+    For many containers `planned` is one of them, `more` are the others, and `document` has all their Plans.
+    """
     plan, endpoint = planned.plan, planned.endpoint
     assert endpoint is not None
     member = "mnt" in plan["namespaces"] or "pid" in plan["namespaces"]
@@ -60,7 +63,7 @@ def enter(planned: "Planned") -> int:
         why = "would end with its helper" + ("" if member else "; join its files or its processes to be in it")
         raise Problem(f"a detached command outside the container's cgroup {why}", again(without=["-d", "--detach"]))
     _debug(plan, f"route: helper, for {planned.why}")
-    helper = Helper(planned)
+    helper = Helper(planned, more, document)
     status = helper.run()  # what interrupts this leaves the watcher to think that we were killed
     helper.watcher.let_go()
     return status
@@ -74,12 +77,12 @@ def _debug(plan: "Plan", text: str) -> None:
 class Helper:
     """Hold the helper's name, and who removes it when we can't."""
 
-    def __init__(self, planned: "Planned") -> None:
+    def __init__(self, planned: "Planned", more: "Sequence[Planned]", document: bytes) -> None:
         """Start the watcher before there is anything to leave behind."""
         from ..bootstrap import docker_socket
 
         assert planned.endpoint is not None
-        self.planned, self.plan = planned, planned.plan
+        self.planned, self.plan, self.more, self.document = planned, planned.plan, more, document
         self.endpoint: Endpoint = planned.endpoint
         self.name = f"{PREFIX}{os.urandom(DIGITS).hex()}"
         self.socket = docker_socket()
@@ -89,7 +92,7 @@ class Helper:
     def run(self) -> int:
         """Start a helper and be its client."""
         client = self._start()
-        return client.run(self.plan, self._connected())
+        return client.run(self.plan, self._connected(), self.document)
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
@@ -178,7 +181,9 @@ class Helper:
         """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""
         plan = self.plan["capabilities"]
         everything = (1 << len(capabilities.NAMES)) - 1
-        mask = defaults.granted(self.planned.container, everything) | plan["add"] & everything
+        mask = plan["add"] & everything
+        for each in (self.planned, *self.more):
+            mask |= defaults.granted(each.container, everything)
         if plan["base"] == "caller":
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
