@@ -95,6 +95,8 @@ def last_words(endpoint: Endpoint) -> str:
     with suppress(Exception):  # it goes on: then it has said what it had to
         endpoint.carrier.wait(1)
     lines = os.pread(endpoint.said, LARGEST_HEAD, 0).decode("utf-8", "replace").strip().splitlines()
+    # What Go and docker log beside it says nothing: "2026/11/25 18:44:45 …", "time=… level=error …"
+    lines = [line for line in lines if line[4:5] + line[7:8] != "//" and not line.startswith("time=")]
     return lines[-1].rpartition("stderr=")[2].removeprefix(NOT_OPENED) if lines else ""
 
 
