@@ -102,6 +102,11 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "debug": False,
         "why": [],
         "typed": {"words": ["docker", "nsenter", f"pid:{pid}", *command], "options": 2, "container": 2},
+        "record": None,
+        "journal": {
+            **{"entry": "0" * 32, "login_uid": "", "caller_uid": "0", "sudo_user": "", "terminal": ""},
+            **{"host": "", "engine": "", "image": ""},
+        },
     }
     return {**plan, **changes}
 

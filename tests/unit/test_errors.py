@@ -472,6 +472,26 @@ RAISED: list[Row] = [
         ),
     ),
     (
+        "--record-input records keys, and there is no terminal to press them at",
+        "docker nsenter --record x --record-input -t web",
+        lambda: planned("--record", "x", "--record-input", "web"),
+    ),
+    (
+        "--record takes a new file, and 'x/..' names a directory",
+        "",
+        lambda: planned("--record", "x/..", "web"),
+    ),
+    (
+        "--record-input adds the keys to a recording, and there is none",
+        "docker nsenter --record-input --record FILE web",
+        lambda: request("--record-input", "web"),
+    ),
+    (
+        "--record follows the command until it ends, so it can't be combined with --detach",
+        "",
+        lambda: request("--record", "x", "-d", "web", "true"),
+    ),
+    (
         "'bogus' is not a command of this docker plugin",
         "docker nsenter --help",
         lambda: dispatch.run(["bogus"]),
@@ -569,6 +589,18 @@ HELD = {
     "--tools has no {}, which only a static program does without": "kernel/test_tools.py::",
     "the container stopped before the command could start": "kernel/test_faults.py::",
     "process {} ended before the command could start": "kernel/test_faults.py::",
+    "this machine demands a record of every entry, and its journal takes none": "kernel/test_journal.py::test_where_a_record_is_demanded_there_is_no_entry_without_it",
+    "cannot read {}: {}": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
+    "{} is not a file": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
+    "{} is not a JSON object": "kernel/test_journal.py::test_a_setting_that_is_not_understood_ends_the_entry",
+    "{}: unknown setting {}": "kernel/test_journal.py::test_a_setting_that_is_not_understood_ends_the_entry",
+    "{}: {} can't be {}": "kernel/test_journal.py::test_a_setting_that_is_not_understood_ends_the_entry",
+    "{} can't be relied on: {} is not root's alone": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
+    "cannot record to {}: {}": "kernel/test_recording.py::test_only_a_new_file_is_recorded_to",
+    "the recording that this machine demands can't go on: {}; the command is ended": "kernel/test_recording.py::test_a_demanded_recording_is_bounded_and_its_command_with_it",
+    "this machine records what holds more than the container, and a detached command can't be recorded": "kernel/test_recording.py::test_what_holds_more_than_the_container_is_recorded_where_that_is_demanded",
+    "this machine records what holds more than the container, and can't: {}: {}": "kernel/test_recording.py::test_without_the_directory_nothing_that_holds_more_is_run",
+    "this machine records what holds more than the container, and {} is full: {} of {} bytes, and one more may take {}": "kernel/test_recording.py::test_a_demanded_recording_is_bounded_and_its_command_with_it",
     "the working directory lies outside the container": "engine/test_attacks_leaks.py::test_the_working_directory_check_is_needed",
     "this container could write to the host's files through the plugin's process; preventing that needs Linux 5.12": (
         "kernel/test_faults.py::"

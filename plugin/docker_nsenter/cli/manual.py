@@ -82,6 +82,8 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("-t", "-T", "--tty", "--no-tty"), "", "Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal"),
         (("-i", "--interactive"), "", "Keep standard input open, even without a terminal"),
         (("-d", "--detach"), "", "Run the command in the background"),
+        (("--record",), "FILE", "Record what is shown into a new file of this machine, for asciinema"),
+        (("--record-input",), "", "Record the keys, too, and with them passwords"),
     ]),
     ("Several containers", [
         (("--filter",), "KEY=VALUE", "Enter only those that docker ps --filter shows (label=tier=edge, name=web)"),

@@ -72,6 +72,7 @@ FILES = (
         "/usr/local/lib/docker/cli-plugins/docker-nsenter",
         "the plugin for all users and for sudo, owned by root",
     ),
+    ("/etc/docker-nsenter/config.json", "what the machine's owner demands of every entry: a record, a recording"),
 )
 SEE_ALSO = (
     ("docker", 1),
@@ -204,6 +205,18 @@ def enter(
         bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open, even without a terminal")
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
+    record: Annotated[
+        str | None,
+        option(
+            "--record",
+            panel=PROCESS,
+            text="Record what is shown into a new file of this machine, for asciinema",
+            metavar="FILE",
+        ),
+    ] = None,
+    record_input: Annotated[
+        bool, option("--record-input", panel=PROCESS, text="Record the keys, too, and with them passwords")
+    ] = False,
     filter: Annotated[
         list[str],
         option(

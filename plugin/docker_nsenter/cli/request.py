@@ -60,6 +60,8 @@ class Request:
         self.tty: bool | None = values["tty"]
         self.interactive: bool = values["interactive"]
         self.detach: bool = values["detach"]
+        self.record: str | None = values["record"]
+        self.record_input: bool = values["record_input"]
         self.dry_run: bool = values["dry_run"]
         self.verbose: bool = values["verbose"]
         self.listing: bool = values["listing"] or values["inspect"]
@@ -76,6 +78,12 @@ class Request:
         _refuse_idle(self.values, self.command, listing=self.listing, several=self.several)
         if self.values["why"] and self.detach:
             raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
+        if self.record_input and self.record is None:
+            raise Problem(
+                "--record-input adds the keys to a recording, and there is none", again(add=["--record", "FILE"])
+            )
+        if self.record is not None and self.detach:
+            raise Problem("--record follows the command until it ends, so it can't be combined with --detach")
 
     def _take_several(self) -> None:
         """Take what several containers are given, and refuse what they can't have, as compose's maintainers ruled."""
@@ -85,7 +93,13 @@ class Request:
         self.prefix: bool = not self.values["no_prefix"]
         if self.listing or not self.several:
             return
-        for given, word in ((self.tty, "-t"), (self.interactive, "-i"), (self.detach, "-d")):
+        single = (
+            (self.tty, "-t"),
+            (self.interactive, "-i"),
+            (self.detach, "-d"),
+            (self.record is not None, "--record"),
+        )
+        for given, word in single:
             if given:
                 raise Problem(f"{word} is for one container: several have no terminal, no input and no background")
         if not self.command and not self.dry_run:

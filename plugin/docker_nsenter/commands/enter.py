@@ -4,6 +4,7 @@ import posix
 
 from ..cli.request import Request
 from ..engine import answers, containers, endpoints, http
+from ..enter.linux.procfs import read
 from ..errors import Problem, again, report
 from ..packages import add_packages
 from ..planning.plan import make_plan
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..enter.validate import Plan
+
+
+NOBODY = "4294967295"  # the login uid of what no login began
 
 
 class Elsewhere(Exception):
@@ -31,12 +35,38 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
         raise Elsewhere
     made = make_plan(request, container, environ=environ, stdin_tty=posix.isatty(0), stdout_tty=posix.isatty(1))
     made["route"] = route
+    made["journal"].update(asks(environ, endpoint))
     if not (request.command or made["stdin"] or request.detach or request.dry_run):
         hint = again(add=["-it" if request.tty is None else "-i"])
         raise Problem("a shell would end at once: with its output elsewhere it gets no terminal and no input", hint)
     if request.tools is not None:
         add_tools(request, options, made)
     return Planned(request, container, endpoint, made, why)
+
+
+def asks(environ: dict[str, str], endpoint: "endpoints.Endpoint | None") -> dict[str, str]:
+    """Say who asks, from where, and which engine: what the journal is told."""
+    try:
+        login = read("/proc/self/loginuid").decode()
+    except FileNotFoundError:  # a kernel without audit
+        login = NOBODY
+    return {
+        "entry": posix.urandom(16).hex(),
+        "login_uid": "" if login == NOBODY else login,
+        "caller_uid": str(posix.getuid()),
+        "sudo_user": environ.get("SUDO_USER", ""),
+        "terminal": _terminal(),
+        "host": posix.uname().nodename,
+        "engine": endpoint.host if endpoint else "",
+    }
+
+
+def _terminal() -> str:
+    """Name the caller's terminal, as pts/3; '' for none, or one of another machine's or container's."""
+    try:
+        return next((posix.ttyname(fd).removeprefix("/dev/") for fd in (0, 1, 2) if posix.isatty(fd)), "")
+    except OSError:
+        return ""
 
 
 def enter(planned: Planned) -> int:

@@ -10,7 +10,7 @@ from ..packages import add_packages
 from ..planning import plan as planning
 from ..planning.planned import Planned
 from ..routes import local
-from .enter import Elsewhere, add_tools, callers_environment
+from .enter import Elsewhere, add_tools, asks, callers_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     for container in chosen.containers:
         made = planning.make_plan(request, container, environ=environ, stdin_tty=True, stdout_tty=False)
         made["route"], made["stdin"] = route, False
+        made["journal"].update(asks(environ, endpoint))
         if request.tools is not None and tools is None:
             add_tools(request, options, made)
             tools = made["tools"]

@@ -11,13 +11,13 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 
 | process, phase | holds | files |
 |---|---|---|
-| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, start.py, errors.py, jsonlite.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py, session/terminal.py |
-| supervisor, before | all of root's | as above, launch.py, verify.py, hardening/powerless.py, hardening/secure_path.py, session/pumps.py, session/supervisor.py |
+| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, start.py, errors.py, hints.py, jsonlite.py, config.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, hardening/secure_path.py, session/client.py, session/status.py, session/terminal.py |
+| supervisor, before | all of root's | as above, launch.py, verify.py, hardening/powerless.py, session/journal.py, session/pumps.py, session/supervisor.py |
 | command's process | what the Plan says | as above |
 | supervisor, after | KILL | as above |
 | many: who starts the others | all of root's, after the last start KILL | as above, many.py |
 | many: the collector | nothing | as above, session/collector.py |
 
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
-also have toolbox/tools.py, with --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
+also have toolbox/tools.py, with --record recorded.py and session/recording.py, with --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
 """

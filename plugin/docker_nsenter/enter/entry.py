@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .config import Config
+    from .session.recording import Recording
     from .toolbox.tools import Tools
     from .validate import Plan
 
@@ -27,6 +29,7 @@ class Entry:
     cgroups: "Cgroups | None" = None
     limits: "Limits | None" = None
     credentials: "credentials.Credentials | None" = None
+    config: "Config"
     io: Stdio
     tools: "Tools | None" = None
     label = ""
@@ -51,6 +54,7 @@ class Entry:
         self.joined: list[str] = []
         self.kept: list[str] = []  # of the caller's scheduling, which could not be reset
         self.beyond: list[str] = []  # what the command has that the container's processes have not (guard.py)
+        self.recordings: list[Recording] = []
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status = parse_status(read("/proc/self/status"))
@@ -106,6 +110,20 @@ class Entry:
         """Read the target's map of ids: rows of (inside, ours, how many), as seen from our user namespace."""
         rows = [line.split() for line in self.target.read(name).splitlines()]
         return [(int(inside), int(outside), int(length)) for inside, outside, length in rows]
+
+    def told(self) -> dict[str, str]:
+        """Say what the command will hold, for the journal."""
+        more = self.bounding & ~self.target.status["CapBnd"][0]
+        who = self.credentials
+        return {
+            "NAMESPACES": " ".join(self.joined),
+            "BEYOND": ", ".join(self.beyond),
+            "GUARD": " ".join(capabilities.names(self.guard)),
+            "ADDED_CAPABILITIES": " ".join(capabilities.names(more & ~self.guard)),
+            "COMMAND_UID": str(who.uid if who else posix.geteuid()),
+            "COMMAND_GID": str(who.gid if who else posix.getegid()),
+            "RECORDING": ", ".join(recording.path for recording in self.recordings),
+        }
 
     def host_groups(self) -> list[int]:
         """List the supplementary groups as the host counts them."""

@@ -51,6 +51,7 @@ VALUES = frozenset(
         "--env-from",
         "--shell",
         "--tools",
+        "--record",
         "--format",
         "--route",
         "--helper-image",

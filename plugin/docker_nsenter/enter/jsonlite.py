@@ -5,7 +5,7 @@ interpreter lacks it, the json package does the work.
 """
 
 try:
-    from _json import encode_basestring_ascii, make_scanner
+    from _json import encode_basestring, encode_basestring_ascii, make_scanner
 except ImportError:
     make_scanner = None  # type: ignore[assignment,misc]
 
@@ -50,6 +50,15 @@ def loads(text: "bytes | str") -> "Any":
     if text[end:].strip(WHITESPACE):
         raise ValueError("not JSON: text after the document")
     return value
+
+
+def quoted(text: str) -> str:
+    """Write a string as JSON that keeps what is not ASCII as it is."""
+    if make_scanner is None:
+        import json
+
+        return json.dumps(text, ensure_ascii=False)
+    return str(encode_basestring(text))
 
 
 def dumps(value: object) -> str:

@@ -18,6 +18,7 @@ from .hints import EXEC, LONGEST
 from .linux import seccomp
 from .processes import ROLES
 from .session import client
+from .session.journal import Journal
 from .session.status import describe
 from .session.supervisor import ENDING, Supervisor
 from .steps import SUPERVISE
@@ -41,6 +42,7 @@ class Launch:
 
     observer: "Observer | None" = None  # for --why
     _check: Check
+    _journal: Journal
 
     def __init__(self, entry: Entry, docker: int, channels: Channels, installer: int, *, inside: bool) -> None:
         """Begin when the installer has been forked; `docker` is the docker CLI's plugin socket, or -1.
@@ -52,20 +54,36 @@ class Launch:
         self.session = Supervisor(
             entry.io.flows, entry.io.master, docker, tty=plan["tty"], helper=plan["route"] == "helper"
         )
+        self.session.record(entry.recordings)
         self._channels, self._installer, self._inside = channels, installer, inside
         self.pid = 0
         self._released = False  # to execute; only once: who traces the command's process could ask again and again
         self._early = b""  # signals that came before the command ran
 
     def run(self) -> int:
-        """Start the command, watch over it without power and return its exit status."""
-        self._start()
-        if self.entry.plan["detach"]:
-            return 0
+        """Start the command, watch over it without power and return its exit status; have its end recorded."""
+        status = 125
+        try:
+            self._start()
+            if self.entry.plan["detach"]:
+                return 0
+            status = self._watch()
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            if self._released and not self.entry.plan["detach"]:
+                self._journal.end(status, *self.session.carried())
+        return status
+
+    def _watch(self) -> int:
+        """Carry the command's bytes and signals until it ends, without power."""
         session = self.session
         session.observer, session.first = self.observer, self.entry.target.pidfd
+        session.journal = self._journal
         relay = {posix.getppid()} if session.helper else set()
-        powerless.carrier(self.pid, session.files(), relay)
+        recordings = [recording.fd for recording in session.recordings]
+        powerless.carrier(self.pid, session.files(), relay, recordings)
         session.begin(self.pid, self._early)
         return session.run()
 
@@ -95,6 +113,8 @@ class Launch:
             for pid in (installer, self.pid):
                 if pid:
                     _kill(pid)
+            for recording in self.session.recordings:
+                recording.discard()
             raise
         self.entry.io.close_inner()
 
@@ -117,10 +137,12 @@ class Launch:
         if self.entry.host_root == "/":  # who may start a helper is root of the engine's machine by that already
             secure_path.check()
         self._check = Check(self.entry)
+        self._journal = Journal(
+            self.entry.host_root, self.entry.plan, required=self.entry.config["journal"] == "required"
+        )
 
     def _release(self, channels: Channels) -> None:
-        """Read back, and let the command's process execute."""
-        self._released = True
+        """Read back, have it recorded, and let the command's process execute."""
         if self.entry.limits:
             self.entry.limits.score(self.pid)
         self._check.confirm(self.pid)
@@ -128,6 +150,10 @@ class Launch:
             self._say_done()
         if self.observer:
             self.observer.attach(self.pid)
+        self._journal.start({**self.entry.told(), "COMMAND_PID": str(self.pid)})
+        self._released = True
+        for recording in self.session.recordings:
+            recording.kept()
         channels.go()
 
     def _say_done(self) -> None:

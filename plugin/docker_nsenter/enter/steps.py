@@ -10,7 +10,7 @@ import posix
 import sys
 from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
-from . import command, stdio
+from . import command, config, stdio
 from .entry import Entry, resolve
 from .errors import Refusal, say
 from .hardening import exeseal, guard, readonly_host
@@ -88,6 +88,17 @@ def _guard(entry: Entry) -> None:
     guard.choose(entry)
 
 
+def _read_config(entry: Entry) -> None:
+    entry.config = config.load(entry.host_root)
+
+
+def _open_recordings(entry: Entry) -> None:
+    if entry.plan["record"] or (entry.config["record"] == "relaxed" and entry.beyond):
+        from .recorded import open_all  # only where there is one: it costs a millisecond
+
+        open_all(entry)
+
+
 def _choose_place(entry: Entry) -> None:
     planned = entry.plan["tools"]
     if planned is None:
@@ -151,10 +162,12 @@ PREPARE: "tuple[Step, ...]" = (
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
     ("guard the command", _guard),  # and what the container lacks, from whoever has the command's ids and capabilities
+    ("read what this machine demands", _read_config),  # the host's file, root's alone
     ("choose a place for the tools", _choose_place),
     ("reset the priority and processors", _reset_scheduling),
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
+    ("open the recordings", _open_recordings),  # by the caller's rights, and never inside the container
     ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
 )
 
@@ -424,5 +437,6 @@ SUPERVISE: "tuple[tuple[str, str], ...]" = (
     ),  # only the root of the host may lower it
     ("read everything back", "verify.Check.confirm"),  # from the host's /proc: what a child says is not believed
     ("attach the watcher of --why", "tracing.tracer.Observer.attach"),
+    ("tell the journal", "session.journal.Journal.start"),  # before the go, or what is demanded would come too late
     ("give up all power but to signal the command", "hardening.powerless.carrier"),  # OpenSSH's privilege separation
 )

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
         layers: list[str]
         path: list[str]
 
+    class PlannedRecording(TypedDict):
+        """The caller's file, and whether keys go into it."""
+
+        file: str
+        input: bool
+
     class Identity(TypedDict):
         """Who the command will be: USER[:GROUP] as docker reads it, None for the caller, and --group-add's words."""
 
@@ -73,8 +79,12 @@ if TYPE_CHECKING:
         debug: bool
         why: list[str]
         typed: Line
+        record: PlannedRecording | None
+        journal: dict[str, str]
 
 
+# What the journal is told beside a number of the entry's own, and stage 2 can't know
+CALLER = ("login_uid", "caller_uid", "sudo_user", "terminal", "host", "engine", "image")
 # More words than the kernel takes: E2BIG is its answer
 MOST_WORDS, LONGEST_WORD, LARGEST_PID, MOST_LAYERS = 1 << 20, 1 << 21, 1 << 22, 200
 
@@ -169,6 +179,14 @@ def _count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_WORDS
 
 
+def _entry(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 32 and _hex(value)
+
+
+def _file(value: object) -> bool:
+    return _path(value) and isinstance(value, str) and value.rpartition("/")[2] not in ("", ".", "..")
+
+
 def _record(fields: "dict[str, Any]") -> "Callable[[object], bool]":
     return lambda value: isinstance(value, dict) and _first_wrong(value, fields) is None
 
@@ -201,6 +219,8 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "debug": _boolean,
     "why": _why,
     "typed": _line,
+    "record": _optional(_record({"file": _file, "input": _boolean})),
+    "journal": _record({"entry": _entry, **dict.fromkeys(CALLER, _text)}),
 }
 
 

@@ -1,9 +1,12 @@
 """Decide what will happen: a Request and what docker knows of the container become a Plan. Pure, but for --env-file."""
 
+import posix
+
 from ..cli.request import KERNEL_NAMES, Request
 from ..engine.containers import Container
 from ..enter.hints import LONGEST
 from ..enter.linux.capabilities import ALL, NUMBERS
+from ..enter.validate import CALLER
 from ..errors import LINE, Problem, again, shell_line
 
 TYPE_CHECKING = False
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..enter.hints import Line
-    from ..enter.validate import Identity, Plan, PlannedCapabilities, PlannedEnvironment
+    from ..enter.validate import Identity, Plan, PlannedCapabilities, PlannedEnvironment, PlannedRecording
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter
@@ -37,11 +40,7 @@ def make_plan(
     request: Request, container: Container, *, environ: "Mapping[str, str]", stdin_tty: bool, stdout_tty: bool
 ) -> "Plan":
     """Build the Plan; Problem when the request contradicts itself or the container."""
-    more = less = 0
-    if request.profile:
-        from . import profiles
-
-        request, more, less = profiles.expand(request, container)
+    request, more, less = _expanded(request, container)
     inside, member = "mnt" in request.namespaces, bool({"mnt", "pid"} & set(request.namespaces))
     tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
     security = Security(request, container)
@@ -72,7 +71,30 @@ def make_plan(
         "debug": request.debug,
         "why": request.why,
         "typed": _shown_again(),
+        "record": _recording(request, tty=tty),
+        "journal": {"entry": "0" * 32, **dict.fromkeys(CALLER, ""), "image": container.image},  # and who asks: enter.py
     }
+
+
+def _expanded(request: Request, container: Container) -> tuple[Request, int, int]:
+    """Write --profile's options out; the capabilities that it adds and drops."""
+    if not request.profile:
+        return request, 0, 0
+    from . import profiles
+
+    return profiles.expand(request, container)
+
+
+def _recording(request: Request, *, tty: bool) -> "PlannedRecording | None":
+    """Name the file for who has another working directory, as stage 2 may have."""
+    if request.record is None:
+        return None
+    if request.record_input and not tty:
+        raise Problem("--record-input records keys, and there is no terminal to press them at", again(add=["-t"]))
+    if request.record.rpartition("/")[2] in ("", ".", ".."):
+        raise Problem(f"--record takes a new file, and {request.record!r} names a directory")
+    file = request.record if request.record.startswith("/") else f"{posix.getcwd()}/{request.record}"
+    return {"file": file, "input": request.record_input}
 
 
 def _capabilities(request: Request, more: int, less: int) -> "PlannedCapabilities":

@@ -84,7 +84,7 @@ LOOK = {
 }
 # Calls that some values of an argument are right for
 FCNTL, IOCTL, KILLING, TGKILL, PTRACE = (72, 25), (16, 29), (62, 129), (234, 131), (101, 117)
-MMAP, MPROTECT = (9, 222), (10, 226)
+MMAP, MPROTECT, FTRUNCATE = (9, 222), (10, 226), (77, 46)
 F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
 FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
 SIZES = syscalls.TIOCGWINSZ, syscalls.TIOCSWINSZ
@@ -124,10 +124,13 @@ ALLOW, REFUSE, END = 0x7FFF0000, 0x00050001, 0x80000000  # SECCOMP_RET_ALLOW, _E
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
 
 
-def carrier(pid: int, files: "Iterable[int]", also: "Iterable[int]" = ()) -> None:
-    """Keep these descriptors, and the right to signal the process `pid`, its group, our own, and `also` these."""
+def carrier(pid: int, files: "Iterable[int]", also: "Iterable[int]" = (), recordings: "Iterable[int]" = ()) -> None:
+    """Keep these descriptors, and the right to signal the process `pid`, its group, our own, and `also` these.
+
+    Of `recordings` a line that was not written whole may be cut off.
+    """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
-    _drop(KILL, files, _program({**CARRY}, {KILLING: (0, group)}))
+    _drop(KILL, files, _program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
 
 
 def watcher(files: "Iterable[int]") -> None:

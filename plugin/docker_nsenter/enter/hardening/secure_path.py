@@ -32,17 +32,25 @@ def check(more: "Iterable[str]" = ()) -> None:
     modules = len(sys.modules)
     if posix.geteuid() != 0 or (_checked == [modules] and not more):
         return
+    place = open_to_others((*_files(), *more))
+    if place is not None:
+        refusal = Refusal(f"refusing to run code as root that others can change: {place}")
+        refusal.hint = "sudo scripts/install --system"
+        raise refusal
+    _checked[:] = [modules]
+
+
+def open_to_others(files: "Iterable[str]") -> "str | None":
+    """Name the first of these files, and of the directories above them, that is not root's alone."""
     seen: set[str] = set()
-    for file in (*_files(), *more):
+    for file in files:
         place = file
         while place not in seen:
             seen.add(place)
             if _open_to_others(posix.stat(place or "/")):
-                refusal = Refusal(f"refusing to run code as root that others can change: {place}")
-                refusal.hint = "sudo scripts/install --system"
-                raise refusal
+                return place
             place = place.rpartition("/")[0]
-    _checked[:] = [modules]
+    return None
 
 
 def _files() -> "Iterator[str]":

@@ -33,6 +33,7 @@ NUMBER = {
         "clone3": (435, 435),
         "close_range": (436, 436),
         "connect": (42, 203),
+        "fallocate": (285, 47),
         "fsconfig": (431, 431),
         "fsmount": (432, 432),
         "fsopen": (430, 430),
@@ -121,7 +122,8 @@ RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 2
 # asm-generic/ioctls.h, fcntl.h and errno.h: Python's modules for them cost more than these lines
 TCGETS, TCSETSW = 0x5401, 0x5403
 TIOCSCTTY, TIOCGWINSZ, TIOCSWINSZ, FIONREAD = 0x540E, 0x5413, 0x5414, 0x541B
-AF_UNIX, SOCK_STREAM, SOCK_CLOEXEC = 1, 1, 0o2000000
+AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_CLOEXEC = 1, 1, 2, 0o4000, 0o2000000
+FALLOC_FL_KEEP_SIZE = 1
 EIO, EINVAL, EPIPE, ECONNRESET = 5, 22, 32, 104
 
 PROC_SUPER_MAGIC = 0x9FA0
@@ -231,6 +233,7 @@ def clone(flags: int) -> int: return _call("clone", flags)
 def clone3(args: bytearray) -> int: return _call("clone3", args, len(args))
 def close_range(first: int, last: int, flags: int) -> int: return _call("close_range", first, last, flags)
 def connect(sockfd: int, addr: bytes) -> int: return _call("connect", sockfd, bytearray(addr), len(addr))
+def fallocate(fd: int, mode: int, offset: int, length: int) -> int: return _call("fallocate", fd, mode, offset, length)
 def fsconfig(fd: int, cmd: int) -> int: return _call("fsconfig", fd, cmd, 0, 0, 0)
 def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int: return _call("fsmount", fs_fd, flags, attr_flags)
 def fsopen(fsname: bytes, flags: int) -> int: return _call("fsopen", fsname, flags)

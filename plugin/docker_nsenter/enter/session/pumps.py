@@ -41,6 +41,7 @@ class Pump:
         self.full = False  # the same of a splice
         self.ended = False  # the command has
         self.left = 1 << 62  # bytes to carry
+        self.moved = 0  # and how many were
         kinds = [posix.fstat(fd).st_mode for fd in (source, sink)]
         self.splicing = all(map(S_ISFIFO, kinds))  # the kernel moves the pages itself
         blocks = posix.get_blocking(sink) and (S_ISFIFO(kinds[1]) or S_ISSOCK(kinds[1]) or posix.isatty(sink))
@@ -76,6 +77,7 @@ class Pump:
             if not data:
                 return data is None and not self.ended
             self.left -= len(data)
+            self.moved += len(data)
             self.pending = data
             if self.notice:
                 self.notice(data)
@@ -93,6 +95,7 @@ class Pump:
                 if not moved:
                     return False
                 self.left -= moved
+                self.moved += moved
                 self.full = False
                 rounds += 1
         except BlockingIOError:
@@ -177,6 +180,7 @@ class Inward(Pump):
 
     def _take(self) -> None:
         """Take what was shown."""
+        self.moved += self.shown
         if self.file:
             posix.lseek(self.source, self.shown, SEEK_CUR)
         while not self.file and self.shown and (dropped := self._drop(self.shown)):

@@ -2,7 +2,7 @@
 
 import _signal
 import posix
-from select import POLLIN, poll
+from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
 from .. import errors
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..tracing.tracer import Observer
+    from .journal import Journal
+    from .recording import Recording
 
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2)
 ENDING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
@@ -32,6 +34,8 @@ class Supervisor:
 
     observer: "Observer | None" = None  # for --why
     first = -1  # a pidfd of the container's first process, to name its end among many
+    journal: "Journal | None" = None
+    recordings: "tuple[Recording, ...]" = ()
 
     def __init__(
         self, flows: "list[tuple[str, int, int, int]]", master: int, socket: int, *, tty: bool, helper: bool
@@ -63,6 +67,13 @@ class Supervisor:
         for number in (_signal.SIGTTOU, _signal.SIGPIPE):
             _signal.signal(number, _signal.SIG_IGN)
 
+    def record(self, recordings: "list[Recording]") -> None:
+        """Show what the command writes to these; what they have to see is copied, not spliced."""
+        self.recordings = tuple(recordings)
+        for pump in self.pumps if recordings else ():
+            if pump.source != 0:
+                pump.notice, pump.splicing = self._shown, False
+
     def begin(self, pid: int, early: bytes) -> None:
         """Take over the command that runs now; `early` are the signals that came before."""
         self.pid = pid
@@ -75,6 +86,8 @@ class Supervisor:
             self._loop()
         finally:
             self.terminal.restore()
+            for recording in self.recordings:
+                recording.end(125 if self.status is None else exit_status(self.status))
         assert self.status is not None
         if self.observer:
             self.observer.report(failed=self.status != 0)
@@ -92,7 +105,13 @@ class Supervisor:
         """List the descriptors that are needed from now on."""
         carried = {fd for pump in self.pumps for fd in pump.files()}
         own = {self.socket, self.wakeup, self._writer, self.master, errors.reports, self.first}
-        return carried | own | ({self.observer.reader} if self.observer else set())
+        told = {recording.fd for recording in self.recordings} | (self.journal.files() if self.journal else set())
+        return carried | own | told | ({self.observer.reader} if self.observer else set())
+
+    def carried(self) -> tuple[int, int]:
+        """Count the bytes that the command was given, and those that it wrote."""
+        given = sum(pump.moved for pump in self.pumps if pump.source == 0)
+        return given, sum(pump.moved for pump in self.pumps) - given
 
     # --- while the command runs -----------------------------------------------------------------------------------
 
@@ -116,6 +135,8 @@ class Supervisor:
             self._signals()
         if self.socket in ready and client.gone(self.socket):
             self._left_alone()
+        if self.journal and self.journal.fd in ready:
+            self.journal.go_on()
         self._on_time()
         for pump in self._active():
             if pumps.ready(pump, ready) and not _carried(pump.carry, pump):
@@ -147,6 +168,8 @@ class Supervisor:
         wanted = {self.wakeup: POLLIN}
         if self.socket >= 0:
             wanted[self.socket] = POLLIN
+        if self.journal and self.journal.waits():
+            wanted[self.journal.fd] = POLLOUT
         for pump in self._active():
             fd, mask = pump.interest()
             wanted[fd] = wanted.get(fd, 0) | mask
@@ -282,8 +305,15 @@ class Supervisor:
         elif now - self._asked < PATIENCE:
             self._ask()
 
+    def _shown(self, data: bytes) -> None:
+        """Record what the command wrote."""
+        for recording in self.recordings:
+            recording.shown(data)
+
     def _typed(self, data: bytes) -> None:
         """Look at keys on their way to the command: ^Z explains a stop, and a stopped one can't hear ^C."""
+        for recording in self.recordings:
+            recording.typed(data)
         if self.terminal.key(data, VSUSP):
             self._key = monotonic()
             if self._stopped:
@@ -325,6 +355,8 @@ class Supervisor:
             size = window_size()
             if size:
                 set_window_size(self.master, size)
+                for recording in self.recordings:
+                    recording.resized(size)
 
 
 def _noted(number: int, frame: object) -> None:

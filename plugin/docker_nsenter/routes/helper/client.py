@@ -23,6 +23,7 @@ from ...errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...enter.session.recording import Recording
     from ...enter.validate import Plan
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
@@ -44,6 +45,8 @@ class Client:
         self.told = 0  # the signal of who wants us to end
         self.outgoing = bytearray()
         self.status: int | None = None
+        self.sent = self.got = 0  # bytes of input and of output
+        self.recording: Recording | None = None
         self._raw = bytearray(stream.first)
         self._ended = False
 
@@ -88,7 +91,7 @@ class Client:
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
         self.sinks = {fd: pumps.patient(fd) for fd in self.waiting}
-        self.sent = self.read = 0
+        self.read = 0
         self.deadline = self.leaving = 0.0
         self._asked, self._docker = float("-inf"), os.getppid()
         self._prepare_input()
@@ -190,6 +193,9 @@ class Client:
             letter, payload = found
             if letter in (b"1", b"2"):
                 self.waiting[int(letter)] += payload
+                self.got += len(payload)
+                if self.recording:
+                    self.recording.shown(payload)
             elif letter == b"A":
                 self._settle(int.from_bytes(payload, "big"))
             elif letter == b"Z":
@@ -240,6 +246,8 @@ class Client:
 
     def _send(self, data: bytes) -> None:
         self.sent += len(data)
+        if self.recording:
+            self.recording.typed(data)
         self._say(b"D", data)
 
     def _settle(self, count: int) -> None:
@@ -291,6 +299,8 @@ class Client:
         size = window_size()
         if self.plan["tty"] and size:
             self._say(b"W", size)
+            if self.recording:
+                self.recording.resized(size)
 
     def _stop_self(self) -> None:
         """Stop as the command did, so that the caller's shell sees it; come back when continued."""

@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
+from ...enter.config import load
+from ...enter.errors import Refusal
+from ...enter.hardening import exeseal
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
+from ...enter.recorded import asked
+from ...enter.session.journal import Journal
 from ...errors import Problem, again, printable
 from ...planning import defaults
 from ..local import is_here
@@ -90,9 +95,36 @@ class Helper:
         self.watcher = Watcher(self.endpoint, self.name)
 
     def run(self) -> int:
-        """Start a helper and be its client."""
-        client = self._start()
-        return client.run(self.plan, self._connected(), self.document)
+        """Start a helper and be its client; have it recorded here, too: the engine's machine may have no journal."""
+        try:
+            return self._recorded()
+        except Refusal as refusal:
+            raise Problem(refusal.sentence, refusal.hint, refusal.status) from None
+
+    def _recorded(self) -> int:
+        required = load("/")["journal"] == "required"
+        told, *others = (Journal("/", each.plan, required=required) for each in (self.planned, *self.more))
+        recording = asked(self.plan) if self.plan["record"] else None
+        try:
+            client = self._start()
+            exeseal.forget_words()
+            told.start({"SIDE": "client", "RECORDING": recording.path if recording else ""})
+            for each in others:  # whose ends are the helper's to know
+                each.start({"SIDE": "client"})
+        except (Problem, Refusal):
+            if recording:
+                recording.discard()
+            raise
+        client.recording, status = recording, 125
+        self.plan["record"] = None  # it is here
+        try:
+            status = client.run(self.plan, self._connected(), self.document)
+        finally:
+            if not others:
+                told.end(status, client.sent, client.got)
+            if recording:
+                recording.end(status)
+        return status
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
