@@ -31,12 +31,12 @@ from docker_nsenter.commands import restrictions
 from docker_nsenter.engine import containers, endpoints, http, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
 from docker_nsenter.enter import command, jsonlite
-from docker_nsenter.enter.errors import Refusal, printable  # noqa: E402
+from docker_nsenter.enter.errors import EntryError, printable  # noqa: E402
 from docker_nsenter.enter.launch import Launch  # noqa: E402
 from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
 from docker_nsenter.enter.target import parse_status  # noqa: E402
-from docker_nsenter.enter.validate import FIELDS, accept  # noqa: E402
-from docker_nsenter.errors import Problem  # noqa: E402
+from docker_nsenter.enter.validate import FIELDS, validate  # noqa: E402
+from docker_nsenter.errors import CliError  # noqa: E402
 from docker_nsenter.planning.plan import make_plan  # noqa: E402
 
 ENVIRON = {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent", "MINE": "1"}
@@ -84,7 +84,7 @@ def words_before(line: list[str]) -> None:
     try:
         options, _, rest = endpoints.split(line)
         found = endpoints.endpoint(options, ENVIRON)
-    except Problem as problem:
+    except CliError as problem:
         sound(problem.sentence, problem.status)
         return
     assert len(rest) <= len(line)
@@ -99,10 +99,10 @@ def own_options(line: list[str]) -> None:
             if request.container.startswith("pid:"):
                 assert containers.process(request.container).pid > 0
             made = make_plan(request, container(), environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-            assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
-    except (Problem, options.HelpWanted) as problem:
+            assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
+    except (CliError, options.HelpWanted) as problem:
         sound(str(problem), getattr(problem, "status", 0))
-    except Refusal as refusal:
+    except EntryError as refusal:
         sound(refusal.sentence, refusal.status)
 
 
@@ -191,15 +191,15 @@ def engines_reply(reply: bytes) -> None:
             return
         try:
             names.choose("web", value, lambda _: {})
-        except Problem as problem:
+        except CliError as problem:
             sound(problem.sentence, problem.status)
         found = containers.read_container(value)
         containers.refuse_unless_running(found, value, paused_ok=False)
         made = make_plan(REQUEST, found, environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-        assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
-    except Problem as problem:
+        assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
+    except CliError as problem:
         sound(problem.sentence, problem.status)
-    except Refusal as refusal:
+    except EntryError as refusal:
         sound(refusal.sentence, refusal.status)
 
 
@@ -294,7 +294,7 @@ def passwd_and_group(value: tuple[bytes, bytes, str, list[str]]) -> None:
     (ROOT / "etc/group").write_bytes(group)
     try:
         found = credentials.resolve(ROOT_FD, user, added)
-    except Refusal as refusal:
+    except EntryError as refusal:
         assert printable(refusal.sentence) == refusal.sentence
         return
     assert all(0 <= number <= credentials.LARGEST_ID for number in (found.uid, found.gid, *found.groups))
@@ -334,8 +334,8 @@ def plan(text: bytes) -> None:
         return
     assert value == expected
     try:
-        taken = accept(value)
-    except Refusal as refusal:
+        taken = validate(value)
+    except EntryError as refusal:
         assert printable(refusal.sentence) == refusal.sentence
         return
     assert set(taken) == set(FIELDS)

@@ -12,7 +12,7 @@ from docker_nsenter.cli import folding, manual, options, suggestions
 
 TOP = Path(__file__).resolve().parents[1]
 PLUGIN = TOP / "plugin/docker_nsenter"
-ERRORS = ("Problem", "Refusal", "EntryError", "CliError", "Silent", "usage")
+ERRORS = ("CliError", "EntryError", "EntryError", "CliError", "Silent", "usage")
 ROOMS = ("formatting", "commands", "planning", "engine", "routes")  # whose texts are printed or become errors
 String = tuple[str, str, str]  # kind, place, text
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["LINE", "Problem", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
+__all__ = ["LINE", "CliError", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
 
 LINE: "hints.Line" = {"words": [], "options": 0, "container": 0}  # what was typed, as soon as it has been read
 
@@ -20,7 +20,7 @@ SYSTEM = "/usr/local/lib/docker/cli-plugins"
 SYSTEM_PLACES = (SYSTEM, *(f"/usr/{name}/docker/cli-plugins" for name in ("local/libexec", "lib", "libexec")))
 
 
-class Problem(Exception):
+class CliError(Exception):
     """End with one sentence, at most one hint, and an exit status."""
 
     def __init__(self, sentence: str, hint: str = "", status: int = 125, *, usage: str = "") -> None:
@@ -37,7 +37,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
-def report(problem: Problem) -> int:
+def report(problem: CliError) -> int:
     """Write the sentence and the hint to standard error and return the status; a closed one changes nothing."""
     text = f"docker nsenter: {printable(problem.sentence)}\n"
     if problem.usage:

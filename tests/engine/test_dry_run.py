@@ -12,7 +12,7 @@ from docker_nsenter.commands import restrictions
 from docker_nsenter.enter import jsonlite
 from docker_nsenter.enter.linux import limits
 from docker_nsenter.enter.target import parse_status
-from docker_nsenter.enter.validate import accept
+from docker_nsenter.enter.validate import validate
 
 from ..conftest import Call, Run, wait_until
 
@@ -94,7 +94,7 @@ def test_the_plan_in_it_is_what_stage_2_obeys(run: Run, nsenter: Call) -> None:
     name = run()
     found = dry_run(nsenter, "--profile", "netadmin", "--net-only", name, "ip", "link")
     assert found["schema"] == "docker-nsenter.dry-run/1"
-    assert accept(jsonlite.loads(jsonlite.dumps(found["plan"]))) == found["plan"]
+    assert validate(jsonlite.loads(jsonlite.dumps(found["plan"]))) == found["plan"]
     assert [name for name, space in found["namespaces"].items() if space["joined"]] == ["net"]
     assert found["profile"] == ["--cap-add", "NET_ADMIN,NET_RAW"]
     options = {row["option"]: row["changes"] for row in found["options"]}

@@ -582,10 +582,10 @@ def saved_image(members: "Mapping[str, bytes | str]") -> bytes:
     "image", [b"no archive", saved_image({"bin/sh": b"x" * 9000})[:4000]], ids=["rubbish", "a half"]
 )
 def test_an_image_that_cannot_be_unpacked_leaves_nothing(image: bytes, tmp_path: Path) -> None:
-    from docker_nsenter.errors import Problem
+    from docker_nsenter.errors import CliError
     from docker_nsenter.planning import unpack
 
-    with pytest.raises(Problem, match="--tools hostile: the image cannot be unpacked"):
+    with pytest.raises(CliError, match="--tools hostile: the image cannot be unpacked"):
         unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "hostile")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -594,13 +594,13 @@ def test_layers_that_are_compressed_by_zstd_are_named_in_one_sentence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The containerd store hands them out as they were pushed; before 3.14 Python has no zstd."""
-    from docker_nsenter.errors import Problem
+    from docker_nsenter.errors import CliError
     from docker_nsenter.planning import unpack
 
     layer = b"\x28\xb5\x2f\xfd" + bytes(2000)
     image = archive({"manifest.json": json.dumps([{"Layers": ["layer.tar"]}]).encode(), "layer.tar": layer})
     reason = "compressed by zstd" if sys.version_info < (3, 14) else "cannot be unpacked"
-    with pytest.raises(Problem, match=reason):
+    with pytest.raises(CliError, match=reason):
         unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "packed")
     assert capfd.readouterr().err.count("\n") <= 1
     assert list((tmp_path / "cache").iterdir()) == []

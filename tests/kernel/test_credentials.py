@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.linux.credentials import Credentials, resolve
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/ash\nbad\nhuge:x:99999999999:1::/:/bin/sh\n"
@@ -57,7 +57,7 @@ def test_a_user_is_found_as_docker_does(
 
 @pytest.mark.parametrize("user", ["nobody-here", "app:no-such-group", "2147483648", "huge", "99999999999999999999999"])
 def test_an_unknown_user_or_group_is_refused(inside: Resolve, user: str) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(EntryError):
         inside(user)
 
 
@@ -118,7 +118,7 @@ def test_a_link_is_followed_inside_the_root_only(inside: Resolve, tmp_path: Path
 def test_a_huge_file_is_refused(inside: Resolve, tmp_path: Path) -> None:
     with (tmp_path / "etc/passwd").open("ab") as file:
         file.truncate(2 << 20)
-    with pytest.raises(Refusal, match="larger than 1 MiB"):
+    with pytest.raises(EntryError, match="larger than 1 MiB"):
         inside("app")
 
 
@@ -162,7 +162,7 @@ def test_a_lease_that_is_given_up_is_waited_for(inside: Resolve, leased: Callabl
 def test_a_lease_that_is_kept_is_named_and_hangs_nobody(inside: Resolve, leased: Callable[[str], None]) -> None:
     leased("stubborn")
     start = time.monotonic()
-    with pytest.raises(Refusal, match="has a lease on its /etc/passwd"):
+    with pytest.raises(EntryError, match="has a lease on its /etc/passwd"):
         inside("app")
     assert time.monotonic() - start < 5
 

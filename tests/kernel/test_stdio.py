@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter.enter import stdio
-from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.linux import labelled_pipes, lsm, mounts, syscalls
 
 from ..conftest import wait_until
@@ -76,7 +76,7 @@ def test_a_fake_or_missing_devpts_is_refused(tmp_path: Path, fake: object) -> No
     (tmp_path / "dev/pts").mkdir(parents=True)
     if callable(fake):
         fake(tmp_path / "dev/pts/ptmx")
-    with pytest.raises(Refusal, match="no devpts"):
+    with pytest.raises(EntryError, match="no devpts"):
         open_below(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_pipes_made_by_another_process_are_pipes_and_it_is_gone() -> None:
 def test_a_label_that_makes_no_pipes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program ends before it has stopped: this is no program of this machine's."""
     monkeypatch.setitem(labelled_pipes.CODE, syscalls.MACHINE, "")
-    with pytest.raises(Refusal, match="does not let no_such_t create pipes"):
+    with pytest.raises(EntryError, match="does not let no_such_t create pipes"):
         labelled_pipes.make("no_such_t", "", 0)
 
 
@@ -198,5 +198,5 @@ def test_a_label_that_is_no_mount_option(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(lsm, "active", lambda: "selinux")
     monkeypatch.setattr(lsm.posix, "getxattr", lambda *_: b'x",lowerdir="/\0', raising=False)
-    with pytest.raises(Refusal, match="cannot be read"):
+    with pytest.raises(EntryError, match="cannot be read"):
         lsm.label_of_files(Root())  # type: ignore[arg-type]

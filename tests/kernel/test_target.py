@@ -5,26 +5,26 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.target import Target, pin
 
 
 def test_a_process_that_is_gone_is_refused() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    with pytest.raises(Refusal, match="no longer exists"):
+    with pytest.raises(EntryError, match="no longer exists"):
         pin(gone.pid, "")
 
 
 def test_a_process_of_no_container_is_refused_for_a_container(unshared: Callable[..., int]) -> None:
-    with pytest.raises(Refusal, match="not belong to the container"):
+    with pytest.raises(EntryError, match="not belong to the container"):
         pin(unshared(), "a" * 64)
 
 
 def test_a_process_of_the_host_is_refused_for_a_container() -> None:
     host = subprocess.Popen(["sleep", "100"])
     try:
-        with pytest.raises(Refusal, match="not belong to the container"):
+        with pytest.raises(EntryError, match="not belong to the container"):
             pin(host.pid, "b" * 64)
     finally:
         host.kill()

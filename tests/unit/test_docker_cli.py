@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from docker_nsenter.engine import endpoints
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +47,7 @@ def test_dockers_words_are_split_as_pflag_does(
 
 @pytest.mark.parametrize("line", [["--bogus"], ["-x"], ["--debug=maybe"], ["-c"], ["-H", "a", "-H", "b"]])
 def test_what_docker_would_refuse_is_refused(line: list[str]) -> None:
-    with pytest.raises(Problem):
+    with pytest.raises(CliError):
         endpoints.split(line)
 
 
@@ -55,7 +55,7 @@ def test_what_docker_would_refuse_is_refused(line: list[str]) -> None:
 def test_no_line_breaks_the_splitter(line: list[str]) -> None:
     try:
         endpoints.split(line)
-    except Problem as problem:
+    except CliError as problem:
         assert problem.status == 125
 
 
@@ -103,7 +103,7 @@ def test_the_engine_is_the_one_that_docker_takes(
 
 
 def test_an_unknown_context_is_an_error_and_not_the_local_engine(home: dict[str, str]) -> None:
-    with pytest.raises(Problem, match='context "three" does not exist'):
+    with pytest.raises(CliError, match='context "three" does not exist'):
         choose(["-c", "three"], home)
 
 

@@ -24,16 +24,16 @@ from docker_nsenter.engine import answers, containers, endpoints, names, transpo
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import launch, steps, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
-from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.linux import credentials, lsm
 from docker_nsenter.enter.start import Start
-from docker_nsenter.errors import LINE, Problem, typed
+from docker_nsenter.errors import LINE, CliError, typed
 from docker_nsenter.planning import plan, tools
 from docker_nsenter.routes.helper import helper, images
 
 TOP = Path(__file__).resolve().parents[2]
 PLUGIN = TOP / "plugin/docker_nsenter"
-NAMES = {"Problem", "Refusal", "Silent", "usage"}
+NAMES = {"CliError", "EntryError", "Silent", "usage"}
 RUNNING = {"Status": "running", "Running": True, "Pid": 7}
 LABELS = {
     f"com.docker.compose.{key}": word
@@ -103,7 +103,7 @@ def gone_directory() -> None:
     found = entry(plan={"directory": "/nowhere/a"}, credentials=None, arrived=False, dropped=False)
     try:
         steps._change_directory(found)
-    except Refusal as refusal:
+    except EntryError as refusal:
         refusal.sentence = refusal.sentence.replace("/nowhere", "")
         raise refusal.word(LINE)  # noqa: B904
 
@@ -620,8 +620,8 @@ UNPROVOKED = {
 
 def said(problem: Exception) -> tuple[str, str]:
     """Take the sentence and the hint."""
-    assert isinstance(problem, Problem | Refusal)
-    if isinstance(problem, Refusal):
+    assert isinstance(problem, CliError | EntryError)
+    if isinstance(problem, EntryError):
         problem.word(LINE)
     return problem.sentence, problem.hint
 
@@ -638,7 +638,7 @@ def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(posix, "isatty", lambda _: True)
     monkeypatch.setattr(lsm, "active", lambda: "")
     sentence, hint, act = row
-    with pytest.raises((Problem, Refusal)) as caught:
+    with pytest.raises((CliError, EntryError)) as caught:
         act()
     assert re.fullmatch(re.escape(sentence).replace(r"\{\}", ".+"), said(caught.value)[0])
     assert said(caught.value)[1] == hint
@@ -646,7 +646,7 @@ def test_the_error_is_said_so(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_the_hint_is_the_whole_line_with_the_right_name() -> None:
     typed(["-D"], ["-u", "my app", "wbe", "echo", "wbe"], 2)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(CliError) as caught:
         names.choose("wbe", [ROW], lambda _: {})
     assert caught.value.hint == "docker -D nsenter -u 'my app' web echo wbe"
 
@@ -668,19 +668,19 @@ def test_a_context_that_can_t_be_read(tmp_path: Path) -> None:
     meta = tmp_path / "contexts/meta" / sha256(b"b").hexdigest() / "meta.json"
     meta.parent.mkdir(parents=True)
     meta.write_text("{")
-    with pytest.raises(Problem, match='context "b" cannot be read'):
+    with pytest.raises(CliError, match='context "b" cannot be read'):
         reached("--config", str(tmp_path), "-c", "b")
 
 
 def test_a_file_of_variables_with_a_blank(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("A B=c\n")
-    with pytest.raises(Problem, match="a variable's name contains white space: 'A B'"):
+    with pytest.raises(CliError, match="a variable's name contains white space: 'A B'"):
         planned("--env-file", str(tmp_path / "env"), "web")
 
 
 def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(Problem, match="this needs Linux") as caught:
+    with pytest.raises(CliError, match="this needs Linux") as caught:
         dispatch.run(["nsenter", "web"])
     assert "docker exec" in caught.value.hint
 

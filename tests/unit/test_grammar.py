@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from docker_nsenter.cli import generate, grammar, options
 from docker_nsenter.cli.request import NAMESPACES, Request, parse
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +58,7 @@ def typers(line: list[str]) -> tuple[dict[str, Any], str, list[str]] | None:
     """Read a line by typer; None for a usage error or help."""
     try:
         return options.read(line)
-    except (Problem, options.HelpWanted):
+    except (CliError, options.HelpWanted):
         return None
 
 

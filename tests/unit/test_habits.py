@@ -7,7 +7,7 @@ from docker_nsenter.cli import options
 from docker_nsenter.cli.read import read_request
 from docker_nsenter.cli.request import Request
 from docker_nsenter.cli.suggestions import STRANGERS
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 
 # what is typed, what is meant
 LINES = {
@@ -60,9 +60,9 @@ LINES = {
 }
 
 
-def refused(line: str) -> Problem:
+def refused(line: str) -> CliError:
     """Read a line that can't be meant."""
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(CliError) as caught:
         read_request(shlex.split(line))
     assert caught.value.status == 125
     return caught.value

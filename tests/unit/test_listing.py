@@ -10,7 +10,7 @@ from docker_nsenter.engine import http
 from docker_nsenter.engine.containers import Container
 from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.enter.linux.capabilities import names
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 from docker_nsenter.formatting import cards, console
 from docker_nsenter.formatting import listing as drawn
 from docker_nsenter.planning import defaults
@@ -124,11 +124,11 @@ def test_list_needs_no_container_and_no_typer() -> None:
     assert (
         options.request_of(["--list", "web"]).container == options.request_of(["--inspect", "web"]).container == "web"
     )
-    with pytest.raises(Problem, match="no container"):
+    with pytest.raises(CliError, match="no container"):
         options.request_of(["--inspect"])
-    with pytest.raises(Problem, match="takes no command"):
+    with pytest.raises(CliError, match="takes no command"):
         options.request_of(["--list", "web", "ls"])
-    with pytest.raises(Problem, match="no container"):
+    with pytest.raises(CliError, match="no container"):
         options.request_of(["--dry-run"])
 
 

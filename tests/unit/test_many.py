@@ -7,9 +7,9 @@ import pytest
 from docker_nsenter.commands import many as command
 from docker_nsenter.engine import selection
 from docker_nsenter.enter import many
-from docker_nsenter.enter.errors import Refusal
+from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.session import collector
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +57,7 @@ def test_stars_stop_at_a_slash_and_brackets_choose(pattern: str, name: str, fits
 def test_an_id_that_several_begin_with_is_none() -> None:
     rows = [{"Id": "abc" + digit * 61, "Names": [f"/{digit}"], "State": "running"} for digit in "12"]
     assert selection._meant("abc1", rows, None, {}) == rows[:1]  # type: ignore[arg-type]
-    with pytest.raises(Problem, match="2 containers have IDs that begin with abc"):
+    with pytest.raises(CliError, match="2 containers have IDs that begin with abc"):
         selection._meant("abc", rows, None, {})  # type: ignore[arg-type]
 
 
@@ -67,9 +67,9 @@ def test_an_id_that_several_begin_with_is_none() -> None:
 )
 def test_a_head_that_does_not_fit_its_plans_is_refused(change: dict[str, Any]) -> None:
     assert many.accept(HEAD, 2) == HEAD
-    with pytest.raises(Refusal, match="the plan for several containers does not fit them"):
+    with pytest.raises(EntryError, match="the plan for several containers does not fit them"):
         many.accept({**HEAD, **change}, 2)
-    with pytest.raises(Refusal):
+    with pytest.raises(EntryError):
         many.accept([], 2)
 
 

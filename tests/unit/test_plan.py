@@ -8,8 +8,8 @@ import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.engine.containers import Container, quote, read_container
 from docker_nsenter.enter import jsonlite
-from docker_nsenter.enter.validate import accept
-from docker_nsenter.errors import Problem
+from docker_nsenter.enter.validate import validate
+from docker_nsenter.errors import CliError
 from docker_nsenter.planning.plan import make_plan
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ def plan(line: str, *, environ: dict[str, str] | None = None, tty: bool = False,
     """Plan a line."""
     request = options.request_of(shlex.split(line))
     made = make_plan(request, container(**changes), environ=environ or {"MINE": "1"}, stdin_tty=tty, stdout_tty=tty)
-    assert accept(jsonlite.loads(jsonlite.dumps(made))) == made
+    assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
     return dict(made)
 
 
@@ -96,7 +96,7 @@ def test_what_the_container_was_started_with_decides_the_filter(changes: dict[st
     ],
 )
 def test_what_cannot_be_is_refused(line: str) -> None:
-    with pytest.raises(Problem):
+    with pytest.raises(CliError):
         plan(line)
 
 
@@ -117,7 +117,7 @@ def test_dockers_own_variables_stay_out() -> None:
     "reply", [None, [], {}, {"State": 1}, {"Id": "x", "Name": "y", "State": {"Pid": "z"}}, "text", 3]
 )
 def test_a_reply_that_is_not_what_it_should_be_is_refused(reply: object) -> None:
-    with pytest.raises(Problem, match="does not describe a container"):
+    with pytest.raises(CliError, match="does not describe a container"):
         read_container(reply)
 
 

@@ -6,7 +6,7 @@ import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.cli.request import PROFILES as NAMES
 from docker_nsenter.enter.linux.capabilities import ALL, NUMBERS
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 from docker_nsenter.planning import defaults
 from docker_nsenter.planning.plan import make_plan
 from docker_nsenter.planning.profiles import PROFILES, words
@@ -62,7 +62,7 @@ def test_sysadmin_lifts_the_filter_and_the_label() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_names() -> None:
-    with pytest.raises(Problem, match="general, baseline, restricted, netadmin or sysadmin"):
+    with pytest.raises(CliError, match="general, baseline, restricted, netadmin or sysadmin"):
         options.request_of(["--profile", "legacy", "web"])
 
 

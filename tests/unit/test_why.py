@@ -8,7 +8,7 @@ from docker_nsenter.cli.read import read_request
 from docker_nsenter.enter.linux import argument_names
 from docker_nsenter.enter.tracing import risk
 from docker_nsenter.enter.tracing.refused import Refused
-from docker_nsenter.errors import Problem
+from docker_nsenter.errors import CliError
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_who_typed_sudo_is_offered_sudo(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_why_waits_for_the_command_so_that_detach_contradicts_it() -> None:
-    with pytest.raises(Problem, match="--detach"):
+    with pytest.raises(CliError, match="--detach"):
         options.request_of(["--why", "-d", "web", "ls"])
     assert options.request_of(["web", "ls"]).why == []
 

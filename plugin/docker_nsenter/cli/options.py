@@ -11,7 +11,7 @@ try:
 except ImportError:  # typer before 0.26 uses the click package
     from click.exceptions import ClickException  # type: ignore[import-not-found,no-redef,assignment,unused-ignore]
 
-from ..errors import Problem, again, typed
+from ..errors import CliError, again, typed
 from . import suggestions
 from .grammar import VALUES
 from .request import NAMESPACES, Request
@@ -324,7 +324,7 @@ def build() -> Any:
 
 
 def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
-    """Read any line as typer does: (values, container, command); Problem for a usage error."""
+    """Read any line as typer does: (values, container, command); CliError for a usage error."""
     suggestions.judge(words)
     try:
         values = build().main(args=words, prog_name="docker nsenter", standalone_mode=False)
@@ -341,10 +341,10 @@ def read(words: list[str]) -> tuple[dict[str, Any], str, list[str]]:
     return values, container or "", command
 
 
-def _nameless(words: list[str]) -> Problem:
+def _nameless(words: list[str]) -> CliError:
     """Say that no container is named, and where it may have gone."""
     if len(words) > 1 and words[-2] in VALUES:
-        return Problem(f"no container given: {words[-1]} is the value of {words[-2]}", again(docker=["ps"]))
+        return CliError(f"no container given: {words[-1]} is the value of {words[-2]}", again(docker=["ps"]))
     return usage("no container given")
 
 
@@ -357,8 +357,8 @@ def request_of(words: list[str]) -> Request:
     return Request(values, container, command)
 
 
-def usage(message: str) -> Problem:
+def usage(message: str) -> CliError:
     """Word a usage error as docker's own commands do."""
     text = message.rstrip(".")
     sentence = text[:1].lower() + text[1:]
-    return Problem(sentence, again(words=["--help"]), usage=USAGE)
+    return CliError(sentence, again(words=["--help"]), usage=USAGE)

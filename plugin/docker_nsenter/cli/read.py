@@ -6,7 +6,7 @@ from .request import Request, parse
 
 
 def read_request(words: list[str], own: "list[str] | tuple[()]" = ()) -> Request | None:
-    """Return what the words ask for; None when that is help. Problem for what can't be meant.
+    """Return what the words ask for; None when that is help. CliError for what can't be meant.
 
     `own` are docker's own options, for the line that a hint shows.
     """

@@ -5,7 +5,7 @@ what they say; for anything else it returns None, and options.py decides and wor
 """
 
 from ..enter.hints import PARTIAL
-from ..errors import LINE, Problem, again
+from ..errors import LINE, CliError, again
 from .grammar import DEFAULTS, FLAGS, VALUES
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ class Request:
     debug = False  # docker's own -D
 
     def __init__(self, values: "dict[str, Any]", container: str, command: list[str]) -> None:
-        """Take the options' values by parameter name; Problem when they contradict each other."""
+        """Take the options' values by parameter name; CliError when they contradict each other."""
         self.values = values
         self.container = container
         self.command = command[1:] if command[:1] == ["--"] else command
@@ -73,17 +73,17 @@ class Request:
         self._take_several()
 
     def _refuse_contradictions(self) -> None:
-        """Raise Problem where two options can't both be meant."""
+        """Raise CliError where two options can't both be meant."""
         self.several = bool(self.values["filter"]) or not set(",*?[").isdisjoint(self.container)  # in no name
         _refuse_idle(self.values, self.command, listing=self.listing, several=self.several)
         if self.values["why"] and self.detach:
-            raise Problem("--why watches the command until it ends, so it can't be combined with --detach")
+            raise CliError("--why watches the command until it ends, so it can't be combined with --detach")
         if self.record_input and self.record is None:
-            raise Problem(
+            raise CliError(
                 "--record-input adds the keys to a recording, and there is none", again(add=["--record", "FILE"])
             )
         if self.record is not None and self.detach:
-            raise Problem("--record follows the command until it ends, so it can't be combined with --detach")
+            raise CliError("--record follows the command until it ends, so it can't be combined with --detach")
 
     def _take_several(self) -> None:
         """Take what several containers are given, and refuse what they can't have, as compose's maintainers ruled."""
@@ -101,9 +101,9 @@ class Request:
         )
         for given, word in single:
             if given:
-                raise Problem(f"{word} is for one container: several have no terminal, no input and no background")
+                raise CliError(f"{word} is for one container: several have no terminal, no input and no background")
         if not self.command and not self.dry_run:
-            raise Problem("no command is named: it is run in several containers, and a shell has no input there")
+            raise CliError("no command is named: it is run in several containers, and a shell has no input there")
 
 
 def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool, several: bool) -> None:
@@ -112,7 +112,7 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool,
     word = "inspect" if values["inspect"] else "list"
     if listing and (command or values["dry_run"]):
         hint = again(without=["--list", "--inspect"], add=[] if values["dry_run"] else ["--dry-run"])
-        raise Problem(f"--{word} only shows containers: it takes no command and no --dry-run", hint)
+        raise CliError(f"--{word} only shows containers: it takes no command and no --dry-run", hint)
     if listing:
         idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
     elif values["dry_run"]:
@@ -127,7 +127,7 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool,
         return
     name = sorted(idle)[0]
     spelled = [word for word, row in {**FLAGS, **VALUES}.items() if row[0] == name]
-    raise Problem(f"{reason}, so {spelled[0]} does nothing here", again(without=spelled))
+    raise CliError(f"{reason}, so {spelled[0]} does nothing here", again(without=spelled))
 
 
 def _to_type_again() -> list[str]:
@@ -145,7 +145,7 @@ def _count(word: "str | None") -> int:
     if word is None:
         return 0
     if not word.isascii() or not word.isdigit() or not 0 < int(word[:4]) <= MOST_AT_ONCE:
-        raise Problem(f"--parallel takes a number from 1 to {MOST_AT_ONCE}, not {word!r}")
+        raise CliError(f"--parallel takes a number from 1 to {MOST_AT_ONCE}, not {word!r}")
     return int(word)
 
 
@@ -155,7 +155,7 @@ def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
         near = nearest(value, [*choices])
         sentence = f"{option} takes {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
-        raise Problem(sentence, again(swap=([option], value, near)) if near else "")
+        raise CliError(sentence, again(swap=([option], value, near)) if near else "")
     return value
 
 
@@ -165,14 +165,14 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
     without = [row for row in NAMESPACES if values[f"no_{row[0]}"]]
     only = [row for row in NAMESPACES if values[f"{row[0]}_only"]]
     if len(only) > 1 or (only and (chosen or without or values["all"])):
-        raise Problem(
+        raise CliError(
             f"--{only[0][0]}-only joins only one namespace: it can't be combined with others", _joined(only, chosen)
         )
     if only:
         return (only[0][2],)
     if chosen and (without or values["all"]):
         other = f"--no-{without[0][0]}" if without else "--all"
-        raise Problem(f"--{chosen[0][0]} joins only the namespaces you name, so {other} contradicts it")
+        raise CliError(f"--{chosen[0][0]} joins only the namespaces you name, so {other} contradicts it")
     if chosen:
         return tuple(row[2] for row in chosen)
     return tuple(row[2] for row in NAMESPACES if row not in without)

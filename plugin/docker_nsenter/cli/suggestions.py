@@ -1,6 +1,6 @@
 """Show the right line to who types nsenter's options, docker run's, or a mistyped one: a hint that can be pasted."""
 
-from ..errors import Problem, again, near
+from ..errors import CliError, again, near
 from .grammar import FLAGS, VALUES
 
 # nsenter's letters for what has a name here
@@ -39,7 +39,7 @@ STRANGERS: "dict[str, tuple[bool, str, str]]" = {
 
 
 def judge(words: list[str]) -> None:
-    """Raise Problem with a better line when this one can't be meant."""
+    """Raise CliError with a better line when this one can't be meant."""
     _nsenters(words)
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
@@ -47,7 +47,7 @@ def judge(words: list[str]) -> None:
         if word in VALUES:
             if following.startswith("-"):
                 right = f"{word}={following}" if word.startswith("--") else f"{word}{following}"
-                raise Problem(
+                raise CliError(
                     f"{word} takes a value, and {following} looks like an option",
                     _line([*words[:at], right, *words[at + 2 :]]),
                 )
@@ -71,7 +71,7 @@ def behind(container: str, command: list[str], words: list[str]) -> None:
     while at < len(command) and command[at].startswith("-"):
         at += 2 if command[at] in VALUES else 1
     right = [*before, *command[:at], container, *command[at:]]
-    raise Problem(f"options go before the container: here {command[0]} would be run as a program", _line(right))
+    raise CliError(f"options go before the container: here {command[0]} would be run as a program", _line(right))
 
 
 def _line(words: list[str], dockers: "list[str] | None" = None) -> str:
@@ -119,8 +119,8 @@ def _nsenters(words: list[str]) -> None:
     names += passed
     sentence = f"use pid:{target} for a process" if target else "namespaces have no short options here"
     if not target and (not rest or rest[0].startswith("-")):
-        raise Problem(f"{sentence}: {' '.join([*names, *rest])} CONTAINER")
-    raise Problem(sentence, _line([*names, *([f"pid:{target}"] if target else []), *rest]))
+        raise CliError(f"{sentence}: {' '.join([*names, *rest])} CONTAINER")
+    raise CliError(sentence, _line([*names, *([f"pid:{target}"] if target else []), *rest]))
 
 
 def _habit(words: list[str], at: int, following: str) -> None:
@@ -130,31 +130,31 @@ def _habit(words: list[str], at: int, following: str) -> None:
     shown, after = (value, words[at + 1 :]) if equals else (following, words[at + 2 :])
     before = words[:at]
     if name in ("-t", "--tty") and shown.isdigit():
-        raise Problem(f"use pid:{shown} for a process", _line([*before, f"pid:{shown}", *after]))
+        raise CliError(f"use pid:{shown} for a process", _line([*before, f"pid:{shown}", *after]))
     if name in SHARED and shown == "host":
-        raise Problem(
+        raise CliError(
             f"{name} joins the container's namespace; use --no-{name[2:]} to stay in the host's",
             _line([*before, f"--no-{name[2:]}", *after]),
         )
     if name == "--mount" and shown.startswith(("type=", "src=", "source=")):
-        raise Problem(
+        raise CliError(
             "you can't add mounts to a running container; --mount joins its mount namespace", _line([*before, *after])
         )
     if name == "--cgroup" and shown.startswith("/"):
-        raise Problem(
+        raise CliError(
             "--cgroup joins the container's cgroup namespace; --no-join-cgroup keeps your own cgroups",
             _line([*before, "--no-join-cgroup", *after]),
         )
     if name in DOCKERS:
         takes = DOCKERS[name] and not equals
         own, rest = words[at : at + 1 + takes], words[at + 1 + takes :]
-        raise Problem(f"{name} is an option of docker itself: it goes before nsenter", _line([*before, *rest], own))
+        raise CliError(f"{name} is an option of docker itself: it goes before nsenter", _line([*before, *rest], own))
     if name == "--json":
         right = _line([*before, "--format", "json", *words[at + 1 :]])
-        raise Problem("there is no --json: use --format json", right)
+        raise CliError("there is no --json: use --format json", right)
     if equals and name in FLAGS:
         right = _switched(name, on=value.lower() not in ("0", "f", "false"))
-        raise Problem(f"{name} takes no value", _line([*before, right, *words[at + 1 :]]))
+        raise CliError(f"{name} takes no value", _line([*before, right, *words[at + 1 :]]))
     if name in STRANGERS or name == "-p":
         _stranger(words, at)
     known = (
@@ -183,12 +183,12 @@ def _stranger(words: list[str], at: int) -> None:
     if name == "-v" and not value:  # no mount: the version
         name, (takes, sentence, right) = "-V", STRANGERS["-V"]
     if right == "docker nsenter --version":
-        raise Problem(f"{words[at]}: {sentence}", _line(["--version"]))
+        raise CliError(f"{words[at]}: {sentence}", _line(["--version"]))
     if right.startswith("-u"):
-        raise Problem(f"{words[at]}: {sentence}", _line([*words[:at], *right.format("", value).split(" "), *after]))
+        raise CliError(f"{words[at]}: {sentence}", _line([*words[:at], *right.format("", value).split(" "), *after]))
     rest = [value] if "{1}" in right and value else []
     middle = ["sh", "-c"] if "sh -c" in right else []
-    raise Problem(f"{words[at]}: {sentence}", _line([*words[:at], *after, *middle, *rest]))
+    raise CliError(f"{words[at]}: {sentence}", _line([*words[:at], *after, *middle, *rest]))
 
 
 def _unknown(words: list[str], at: int) -> None:
@@ -196,8 +196,8 @@ def _unknown(words: list[str], at: int) -> None:
     name, equals, value = words[at].partition("=")
     right = nearest(name, [*FLAGS, *VALUES, "--help", "--version"])
     if not right:
-        raise Problem(f"there is no option {name}", _line(["--help"]))
-    raise Problem(f"there is no option {name}", _line([*words[:at], f"{right}{equals}{value}", *words[at + 1 :]]))
+        raise CliError(f"there is no option {name}", _line(["--help"]))
+    raise CliError(f"there is no option {name}", _line([*words[:at], f"{right}{equals}{value}", *words[at + 1 :]]))
 
 
 def nearest(word: str, choices: list[str]) -> str:

@@ -13,7 +13,7 @@ from time import monotonic
 from ..cli.grammar import FLAGS, VALUES
 from ..cli.manual import PANELS
 from ..engine.endpoints import Endpoint, Globals, endpoint, split
-from ..errors import Problem
+from ..errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _dockers_options() -> tuple[Globals, bool]:
             return Globals(), False
         second = split(rest)[0]
         options = split([*first.words, *second.words, "nsenter"])[0]
-    except (OSError, Problem):
+    except (OSError, CliError):
         return Globals(), False
     return options, command == REQUESTS[1]
 
@@ -126,7 +126,7 @@ def line_of(words: list[str]) -> "Request | None":
     try:
         plain = parse([*words, "true"])  # several containers need a command
         return Request(*plain) if plain else None
-    except Problem:
+    except CliError:
         return None
 
 
@@ -164,7 +164,7 @@ def limit(options: Globals) -> float:
         return timeout()
     try:
         return LIMIT if is_local(endpoint(options, os.environ)) else FAR_LIMIT
-    except Problem:  # there is no such context
+    except CliError:  # there is no such context
         return LIMIT
 
 
@@ -287,7 +287,7 @@ def clean(text: str) -> str:
 
 
 def fetch(path: str, options: Globals) -> bytes:
-    """Ask the engine; Problem or OSError when it does not say 200."""
+    """Ask the engine; CliError or OSError when it does not say 200."""
     from ..engine import http
 
     place = endpoint(options, os.environ)
@@ -297,7 +297,7 @@ def fetch(path: str, options: Globals) -> bytes:
         add_packages()
     status, body = http.ask(place, "GET", path, seconds=http.timeout())
     if status != 200:
-        raise Problem(f"HTTP status {status}")
+        raise CliError(f"HTTP status {status}")
     return body
 
 
@@ -405,7 +405,7 @@ def file_of(container: str, path: str, options: Globals) -> bytes:
     try:
         archive = fetch(f"/containers/{quote(container)}/archive?path={quote(path)}", options)
         size = int(archive[124:135] or b"0", 8)
-    except (Problem, ValueError):  # no such file; or a size past 8 GiB, which is not octal
+    except (CliError, ValueError):  # no such file; or a size past 8 GiB, which is not octal
         return b""
     regular = archive[156:157] in (b"0", b"\0")
     return archive[512 : 512 + size] if regular and size <= 1 << 20 else b""
@@ -455,7 +455,7 @@ def tools(word: str, options: Globals, *, local: bool) -> "Candidates":
 
     try:
         planned = find(word, options, local=local, only_look=True)
-    except Problem:  # it is not there; what the container has may be
+    except CliError:  # it is not there; what the container has may be
         return
     if planned["kind"] not in ("host", "tree"):
         yield from ((name, "tools") for name in (planned["layers"][0].rpartition("/")[2],) if harmless(name))
@@ -515,13 +515,13 @@ def listed(container: "Container", directories: list[str]) -> "Iterator[os.DirEn
     """Yield what is in directories of a container's; its links are followed inside its root only."""
     from itertools import islice
 
-    from ..enter.errors import Refusal
+    from ..enter.errors import EntryError
     from ..enter.linux import syscalls
     from ..enter.target import pin
 
     try:
         root = pin(container.pid, container.id, container.owner).root()
-    except Refusal:  # it has ended, or its number means somebody else here
+    except EntryError:  # it has ended, or its number means somebody else here
         return
     flags = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
     for directory in directories[:32]:

@@ -4,7 +4,7 @@ import posix
 import sys
 
 from .. import packages
-from ..errors import Problem, again, report
+from ..errors import CliError, again, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def refuse_others_code() -> None:
     """
     if posix.geteuid() != 0:
         return
-    from ..enter.errors import Refusal
+    from ..enter.errors import EntryError
     from ..enter.hardening import secure_path
 
     try:
         secure_path.check(_may_be_loaded())
-    except Refusal as refusal:
-        raise Problem(refusal.sentence, refusal.hint) from None
+    except EntryError as refusal:
+        raise CliError(refusal.sentence, refusal.hint) from None
 
 
 def _may_be_loaded() -> "Iterator[str]":
@@ -92,14 +92,14 @@ def _end(act: "Callable[[], int]") -> "NoReturn":
     try:
         status = act()
         sys.stdout.flush()
-    except Problem as problem:
+    except CliError as problem:
         status = report(problem)
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:
         status = 141
     except MemoryError:
-        status = report(Problem("out of memory"))
+        status = report(CliError("out of memory"))
     # Not sys.exit: finalisation costs a millisecond, and a failing flush would turn the status into 120.
     posix._exit(status)
 
@@ -110,7 +110,7 @@ def _unexpected(kind: type, value: object, trace: object) -> "NoReturn":
         sys.__excepthook__(kind, value, trace)  # type: ignore[arg-type]
     posix._exit(
         report(
-            Problem(
+            CliError(
                 f"unexpected {kind.__name__}: {value}: please report it, with what -D shows", again(globally=["-D"])
             )
         )
@@ -122,7 +122,7 @@ def run(argv: list[str]) -> int:
     completing = argv[:1] in (["__complete"], ["__completeNoDesc"])
     try:
         refuse_others_code()
-    except Problem:
+    except CliError:
         if completing:  # which must not speak: no candidates, and no files either
             sys.stdout.write(":4\n")
             return 0
@@ -146,7 +146,7 @@ def run(argv: list[str]) -> int:
     if command == "help" or options.help or options.version:
         return show_help(["--version" if options.version else "--help"])
     if command != NAME:
-        raise Problem(f"{command!r} is not a command of this docker plugin", again(words=["--help"]))
+        raise CliError(f"{command!r} is not a command of this docker plugin", again(words=["--help"]))
     request = read_request(rest, options.words)
     if request is None:
         return show_help(rest)
@@ -162,7 +162,7 @@ def _take_globals(request: "Request", options: "endpoints.Globals") -> None:
 def act(request: "Request", options: "endpoints.Globals") -> int:
     """Look the container up, plan, and explain or enter."""
     if not sys.platform.startswith("linux"):
-        raise Problem("this needs Linux; here only --help works", again(exec=True))
+        raise CliError("this needs Linux; here only --help works", again(exec=True))
     if request.listing:
         if request.container:
             from . import inspect

@@ -3,13 +3,13 @@
 import posix
 
 from ..enter.entry import Entry, resolve
-from ..enter.errors import Refusal
+from ..enter.errors import EntryError
 from ..enter.hardening import guard
 from ..enter.linux import capabilities, lsm, namespaces, seccomp
 from ..enter.linux.procfs import read
 from ..enter.target import pin
 from ..enter.verify import expected
-from ..errors import Problem, again
+from ..errors import CliError, again
 from ..formatting import output
 from ..planning import explain
 from ..planning.planned import Planned
@@ -43,16 +43,16 @@ def _as_root(plan: "Plan") -> "Restrictions | None":
         return None
     try:
         return preview(plan)
-    except Refusal as refusal:
-        raise Problem(
+    except EntryError as refusal:
+        raise CliError(
             refusal.sentence, refusal.hint or (again(**refusal.change) if refusal.change else ""), refusal.status
         ) from refusal
     except OSError as problem:
-        raise Problem(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem
+        raise CliError(f"cannot read the process: {problem.filename or ''}: {problem.strerror}") from problem
 
 
 def preview(plan: "Plan") -> "Restrictions":
-    """Describe the process, what the command would hold, and what raw nsenter would; Refusal as for an entry."""
+    """Describe the process, what the command would hold, and what raw nsenter would; EntryError as for an entry."""
     entry = Entry(plan)
     target = plan["target"]
     entry.target = pin(target["pid"], target["container"], target["owner"])

@@ -5,7 +5,7 @@ import posix
 from ..cli.request import Request
 from ..engine import answers, containers, endpoints, http
 from ..enter.linux.procfs import read
-from ..errors import Problem, again, report
+from ..errors import CliError, again, report
 from ..packages import add_packages
 from ..planning.plan import make_plan
 from ..planning.planned import Planned
@@ -38,7 +38,7 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     made["journal"].update(asks(environ, endpoint))
     if not (request.command or made["stdin"] or request.detach or request.dry_run):
         hint = again(add=["-it" if request.tty is None else "-i"])
-        raise Problem("a shell would end at once: with its output elsewhere it gets no terminal and no input", hint)
+        raise CliError("a shell would end at once: with its output elsewhere it gets no terminal and no input", hint)
     if request.tools is not None:
         add_tools(request, options, made)
     return Planned(request, container, endpoint, made, why)
@@ -84,7 +84,7 @@ def add_tools(request: Request, options: endpoints.Globals, plan: "Plan") -> Non
     from ..planning import tools
 
     if "mnt" not in plan["namespaces"]:
-        raise Problem("--tools needs the container's files: without them you already have this machine's programs")
+        raise CliError("--tools needs the container's files: without them you already have this machine's programs")
     show_pulls()
     plan["tools"] = tools.find(request.tools or "", options, local=plan["route"] == "local", only_look=request.dry_run)
 
@@ -141,5 +141,5 @@ def without_engine(endpoint: endpoints.Endpoint, word: str, silent: answers.Sile
     if found is None:
         raise silent
     container, directory = found
-    report(Problem(f"{silent.sentence}; found {container.name} in the engine's files: {directory}"))
+    report(CliError(f"{silent.sentence}; found {container.name} in the engine's files: {directory}"))
     return container

@@ -9,7 +9,7 @@ from contextlib import suppress
 from .. import bundle
 from ..cli.manual import VERSION
 from ..engine.endpoints import config_directory
-from ..errors import SYSTEM, Problem, shell_line
+from ..errors import SYSTEM, CliError, shell_line
 from ..loader import path_of
 from ..packages import places
 
@@ -41,13 +41,13 @@ def main(words: list[str]) -> int:
         return 0
     system = "--system" in flags
     if system and os.geteuid() != 0:
-        raise Problem("--system changes the whole machine, which needs root", _again_as_root(words))
+        raise CliError("--system changes the whole machine, which needs root", _again_as_root(words))
     target = f"{SYSTEM if system else f'{config_directory(os.environ)}/cli-plugins'}/docker-nsenter"
     target = os.path.abspath(target)
     try:
         return uninstall(target) if action == "uninstall" or "--remove" in flags else install(target)
     except OSError as problem:
-        raise Problem(f"cannot change {problem.filename or target}: {problem.strerror}") from problem
+        raise CliError(f"cannot change {problem.filename or target}: {problem.strerror}") from problem
 
 
 def for_a_package(words: list[str]) -> int:

@@ -3,7 +3,7 @@
 import os
 
 from ..engine import containers, endpoints, http
-from ..enter.errors import Refusal
+from ..enter.errors import EntryError
 from ..enter.linux.capabilities import NUMBERS, names
 from ..enter.linux.namespaces import NAMES, ours
 from ..enter.linux.procfs import read
@@ -117,7 +117,7 @@ def process_of(container: "Container", row: "Row") -> "Target | None":
         if os.geteuid() == 0 and not target.is_of(container.id, container.owner):
             row["notes"].append(f"{container.name}: its processes are not this kernel's: the engine's word is shown")
             return None
-    except Refusal:
+    except EntryError:
         row["notes"].append(f"{container.name}: its process has ended, or is another kernel's")
         return None
     return target

@@ -5,7 +5,7 @@ import posix
 from ..cli.request import Request
 from ..engine import endpoints, http, selection
 from ..enter.jsonlite import dumps
-from ..errors import Problem, report
+from ..errors import CliError, report
 from ..packages import add_packages
 from ..planning import plan as planning
 from ..planning.planned import Planned
@@ -109,7 +109,7 @@ def act(request: Request, options: endpoints.Globals) -> int:
         return _explain(many)
     if not many.planned:
         for name, sentence in many.failed:
-            report(Problem(f"{name}: {sentence}"))
+            report(CliError(f"{name}: {sentence}"))
         return 125
     first, *others = many.planned
     if first.plan["route"] == "local":
@@ -128,8 +128,8 @@ def _explain(many: Many) -> int:
     for planned in many.planned:
         try:
             dry_run.show(planned)
-        except Problem as problem:
+        except CliError as problem:
             many.failed.append([planned.container.name, problem.sentence])
     for name, sentence in many.failed:
-        report(Problem(f"{name}: {sentence}"))
+        report(CliError(f"{name}: {sentence}"))
     return 125 if many.failed else 0

@@ -3,7 +3,7 @@
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import Problem, as_root
+from ..errors import CliError, as_root
 from .endpoints import Endpoint
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ LIBRARIES = (
 NOT_HERE = ("bind source path does not exist", "no such file or directory", "executable file not found")
 
 
-class Silent(Problem):
+class Silent(CliError):
     """Say that no engine answers at this address."""
 
 
@@ -50,7 +50,7 @@ def meaning(said: str) -> Exception:
         return Lacking(said)
     if any(words in said for words in NOT_HERE):
         return NotHere(said)
-    return Problem(f"the engine says: {said}")
+    return CliError(f"the engine says: {said}")
 
 
 def told(answer: tuple[int, bytes]) -> bytes:
@@ -83,30 +83,30 @@ def _json(reply: bytes) -> "Any":
         return None
 
 
-def odd(endpoint: Endpoint) -> Problem:
+def odd(endpoint: Endpoint) -> CliError:
     """Say that something else than an engine listens there."""
-    return Problem(f"{endpoint.host} does not answer like a docker engine")
+    return CliError(f"{endpoint.host} does not answer like a docker engine")
 
 
-def unreachable(endpoint: Endpoint, problem: OSError) -> Problem:
+def unreachable(endpoint: Endpoint, problem: OSError) -> CliError:
     """Say why the engine's socket can't be used, and what to type."""
     path = endpoint.host.removeprefix("unix://")
     if isinstance(problem, PermissionError):
-        return Problem(f"permission denied on the engine's socket {path}{_owner(path)}", as_root())
+        return CliError(f"permission denied on the engine's socket {path}{_owner(path)}", as_root())
     if isinstance(problem, FileNotFoundError | ConnectionRefusedError):
         return Silent(
             f"cannot connect to the docker engine at {endpoint.host}: is it running? (pid:N enters without it)"
         )
-    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {problem.strerror or problem}")
+    return CliError(f"cannot talk to the docker engine at {endpoint.host}: {problem.strerror or problem}")
 
 
-def lost(endpoint: Endpoint, problem: Exception, said: str) -> Problem:
+def lost(endpoint: Endpoint, problem: Exception, said: str) -> CliError:
     """Say why a library can't talk to the engine: by what docker said that carries it, or by what the library means."""
     text = repr(problem)
     reason = said or next((meant for word, meant in LIBRARIES if word in text), "")
     # requests wraps the reason three deep: "... Max retries exceeded ... (Caused by ...: the reason'))"
     reason = reason or str(problem).rpartition(": ")[2].rpartition("] ")[2].strip("'\")( ")
-    return Problem(f"cannot talk to the docker engine at {endpoint.host}: {reason}")
+    return CliError(f"cannot talk to the docker engine at {endpoint.host}: {reason}")
 
 
 def _owner(path: str) -> str:

@@ -3,7 +3,7 @@
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import Problem, again, printable
+from ..errors import CliError, again, printable
 from . import http
 from .answers import odd
 from .endpoints import Endpoint
@@ -44,7 +44,7 @@ def owner(endpoint: Endpoint) -> int:
 
 
 def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container:
-    """Look a container up by name or ID prefix; Problem for everything but one that runs."""
+    """Look a container up by name or ID prefix; CliError for everything but one that runs."""
     name = name.removeprefix("/") or name  # as `docker inspect` writes it
     named = SAFE.issuperset(name.encode("utf-8", "surrogateescape")) and name.strip(".") != ""
     called = ""
@@ -57,7 +57,7 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
         chosen, called = names.choose(name, listed, lambda image: labels_of(endpoint, image))
         status, reply = http.get(endpoint, f"/containers/{chosen}/json")
     if status != 200:
-        raise Problem(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
+        raise CliError(f"the engine says: {_message(reply) or f'HTTP status {status}'}")
     container = read_container(reply)
     container.owner = owner(endpoint)
     refuse_unless_running(container, reply, paused_ok=paused_ok)
@@ -98,7 +98,7 @@ def _parsed(endpoint: Endpoint, body: bytes) -> Container:
 def quote(name: str) -> str:
     """Percent-encode a name, so that no word of the user's becomes a path or a header."""
     if not name:
-        raise Problem("the name of the container is empty")
+        raise CliError("the name of the container is empty")
     return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in name.encode("utf-8", "surrogateescape"))
 
 
@@ -106,7 +106,7 @@ def process(word: str) -> Container:
     """Describe the process of `pid:N`, which needs no engine: its user and groups are the ones to be."""
     number = word.removeprefix("pid:")
     if not number.isascii() or not number.isdigit() or not 0 < int(number[:10]) <= 1 << 22:
-        raise Problem(
+        raise CliError(
             f"{word} is not a process: give its process ID, as in pid:1234", again(container=number) if number else ""
         )
     from ..enter.linux.procfs import read
@@ -119,7 +119,7 @@ def process(word: str) -> Container:
         maps = [read(f"/proc/{number}/{name}") for name in ("uid_map", "gid_map")]
     except OSError as problem:
         gone = isinstance(problem, FileNotFoundError | ProcessLookupError)
-        raise Problem(f"there is no process {number}{'' if gone else f': {problem.strerror}'}") from problem
+        raise CliError(f"there is no process {number}{'' if gone else f': {problem.strerror}'}") from problem
     inside = [
         _inside(status["Uid"][1], maps[0]),
         *(_inside(gid, maps[1]) for gid in status["Gid"][1:2] + status["Groups"]),
@@ -147,7 +147,7 @@ def _message(reply: object) -> str:
 
 
 def read_container(reply: object) -> Container:
-    """Take what an entry needs out of the engine's answer; Problem when it is not what it should be."""
+    """Take what an entry needs out of the engine's answer; CliError when it is not what it should be."""
     found = Container()
     try:
         if not isinstance(reply, dict):
@@ -169,9 +169,9 @@ def read_container(reply: object) -> Container:
         for attribute, source, key in FIELDS:
             setattr(found, attribute, str({"": reply, "config": config, "host": host}[source].get(key) or ""))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise Problem("the engine's answer does not describe a container") from None
+        raise CliError("the engine's answer does not describe a container") from None
     if len(found.id) != 64 or found.id.strip("0123456789abcdef"):
-        raise Problem("the engine's answer does not describe a container")
+        raise CliError("the engine's answer does not describe a container")
     return found
 
 
@@ -198,14 +198,16 @@ def refuse_unless_running(container: Container, reply: "dict[str, Any]", *, paus
     state, name = reply["State"], container.name
     if state.get("Restarting"):
         last = state.get("ExitCode")
-        raise Problem(f"container {name} is restarting (its last exit status was {last})", again(docker=["logs", name]))
+        raise CliError(
+            f"container {name} is restarting (its last exit status was {last})", again(docker=["logs", name])
+        )
     if state.get("Paused") and not paused_ok:
-        raise Problem(f"container {name} is paused: nothing in it can run", again(docker=["unpause", name]))
+        raise CliError(f"container {name} is paused: nothing in it can run", again(docker=["unpause", name]))
     if not state.get("Running") or container.pid <= 0:
         ended = f" ({container.status}, exit status {state.get('ExitCode')})" if container.status else ""
-        raise Problem(f"container {name} is not running{ended}", again(docker=["start", name]))
+        raise CliError(f"container {name} is not running{ended}", again(docker=["start", name]))
     if container.runtime in SANDBOXES:
-        raise Problem(
+        raise CliError(
             f"container {name} runs under {container.runtime}, which hides its processes from this kernel",
             again(exec=True),
         )

@@ -7,7 +7,7 @@ Parsing copies pflag, the Go library that docker uses; the choice of the engine 
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import LINE, Problem, shell_line
+from ..errors import LINE, CliError, shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Endpoint:
 def split(argv: list[str]) -> tuple[Globals, str, list[str]]:
     """Split what docker passed into its own options, the first other word, and the rest.
 
-    For `help nsenter` the word is `help` and the rest is what follows `nsenter`. Raises Problem for words that docker
+    For `help nsenter` the word is `help` and the rest is what follows `nsenter`. Raises CliError for words that docker
     itself would not have let through.
     """
     found = Globals()
@@ -72,7 +72,7 @@ def split(argv: list[str]) -> tuple[Globals, str, list[str]]:
         takes_next = _long(found, word[2:]) if word.startswith("--") else _shorts(found, word[1:])
         if takes_next:
             if at >= len(argv):
-                raise Problem(f"flag needs an argument: {word}")
+                raise CliError(f"flag needs an argument: {word}")
             _set(found, takes_next, argv[at])
             at += 1
     found.words = [word for word in argv[:at] if word != "--"]
@@ -84,7 +84,7 @@ def _long(found: Globals, word: str) -> str:
     """Take `--name` or `--name=value`; return the name when its value is the next word."""
     name, equals, value = word.partition("=")
     if name not in STRINGS + BOOLEANS:
-        raise Problem(f"unknown flag: --{name}")
+        raise CliError(f"unknown flag: --{name}")
     if equals:
         _set(found, name, value)
         return ""
@@ -100,7 +100,7 @@ def _shorts(found: Globals, letters: str) -> str:
         letter, letters = letters[0], letters[1:]
         name = SHORT.get(letter)
         if name is None:
-            raise Problem(f"unknown shorthand flag: '{letter}'")
+            raise CliError(f"unknown shorthand flag: '{letter}'")
         if len(letters) > 1 and letters.startswith("="):
             _set(found, name, letters[1:])
             return ""
@@ -118,12 +118,12 @@ def _set(found: Globals, name: str, value: str) -> None:
     attribute = name.replace("-", "_")
     if name in BOOLEANS:
         if value not in TRUE + FALSE:
-            raise Problem(f'invalid argument "{value}" for "--{name}" flag')
+            raise CliError(f'invalid argument "{value}" for "--{name}" flag')
         setattr(found, attribute, value in TRUE)
         return
     if name == "host":
         if found.host_given:
-            raise Problem("specify only one -H")
+            raise CliError("specify only one -H")
         found.host_given = True
     if name.startswith("tls") and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
@@ -131,9 +131,9 @@ def _set(found: Globals, name: str, value: str) -> None:
 
 
 def endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
-    """Find the engine as docker does; Problem for a context that does not exist or can't be read."""
+    """Find the engine as docker does; CliError for a context that does not exist or can't be read."""
     if options.context and options.host_given:
-        raise Problem("conflicting options: either specify --host or --context, not both")
+        raise CliError("conflicting options: either specify --host or --context, not both")
     directory = options.config or config_directory(environ)
     settings = read_config(directory)
     name = _context_name(options, environ, settings)
@@ -205,7 +205,7 @@ def _default_endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoin
     files = {"ca": options.tlscacert, "cert": options.tlscert, "key": options.tlskey}
     chosen = {name: given or f"{place}/{name}.pem" for name, given in files.items()}
     if verify and not exists(chosen["ca"]):
-        raise Problem(f"cannot read the TLS authority {chosen['ca']}")
+        raise CliError(f"cannot read the TLS authority {chosen['ca']}")
     present = {name: path if exists(path) else "" for name, path in chosen.items()}
     return Endpoint(host, "default", {**present, "verify": bool(verify)})
 
@@ -216,7 +216,7 @@ def normal_host(host: str) -> str:
     if not separator:
         scheme, rest = "tcp", host
     if scheme not in SCHEMES:
-        raise Problem(f"unable to parse docker host `{host}`: addresses begin with unix://, tcp:// or ssh://")
+        raise CliError(f"unable to parse docker host `{host}`: addresses begin with unix://, tcp:// or ssh://")
     if scheme == "unix" and not rest:
         return DEFAULT_HOST
     if scheme == "tcp":
@@ -237,9 +237,9 @@ def _context_endpoint(directory: str, name: str) -> Endpoint:
     except FileNotFoundError:
         given = any(word.startswith("--config") for word in LINE["words"][: LINE["options"]])
         hint = shell_line(["docker", *(["--config", directory] if given else []), "context", "ls"])
-        raise Problem(f'context "{name}" does not exist', hint) from None
+        raise CliError(f'context "{name}" does not exist', hint) from None
     except (OSError, ValueError) as problem:
-        raise Problem(f'context "{name}" cannot be read: {problem}') from problem
+        raise CliError(f'context "{name}" cannot be read: {problem}') from problem
     docker = _key(_key(stored, "Endpoints"), "docker")
     host = _key(docker, "Host")
     tls = f"{directory}/contexts/tls/{digest}/docker"

@@ -101,7 +101,7 @@ class Connection:
         self.socket.settimeout(seconds)
 
     def __enter__(self) -> "Connection":
-        """Connect; Problem when that can't be."""
+        """Connect; CliError when that can't be."""
         try:
             self.socket.connect(self.endpoint.host.removeprefix("unix://"))
         except OSError as problem:

@@ -1,6 +1,6 @@
 """Pull an image by the docker SDK, with the registry's password in docker's configuration."""
 
-from ..errors import Problem
+from ..errors import CliError
 from ..packages import add_packages
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ PATIENCE = 600  # seconds between two words of the engine while it pulls
 
 
 def pull(endpoint: "Endpoint", name: str) -> None:
-    """Pull an image; Problem with the engine's or the registry's words."""
+    """Pull an image; CliError with the engine's or the registry's words."""
     add_packages()
     from . import answers, sdk
 
@@ -25,14 +25,14 @@ def pull(endpoint: "Endpoint", name: str) -> None:
             client.timeout = PATIENCE
             watch(name, _told(client.pull(name, tag=tag, stream=True, decode=True)))
     except (answers.NotHere, answers.Lacking) as problem:
-        raise Problem(f"the engine says: {problem}") from None
+        raise CliError(f"the engine says: {problem}") from None
 
 
 def _told(events: "Iterator[dict[str, Any]]") -> "Iterator[dict[str, Any]]":
-    """Pass a pull's events on; Problem for the one that says what went wrong."""
+    """Pass a pull's events on; CliError for the one that says what went wrong."""
     for event in events:
         if event.get("error"):
-            raise Problem(str(event["error"]))
+            raise CliError(str(event["error"]))
         yield event
 
 

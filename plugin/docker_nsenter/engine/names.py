@@ -3,7 +3,7 @@
 All from one list of the engine's, asked for only after it said that there is no such container.
 """
 
-from ..errors import Problem, again, near
+from ..errors import CliError, again, near
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST_NAMED = 5  # candidates in one sentence
 
 
 def choose(name: str, listed: object, labels_of: "Callable[[str], object]") -> "tuple[str, str]":
-    """Return the one container that a service's or task's name means, id and name; Problem for none or several.
+    """Return the one container that a service's or task's name means, id and name; CliError for none or several.
 
     `labels_of` tells an image's own labels, given its id.
     """
@@ -40,7 +40,7 @@ def choose(name: str, listed: object, labels_of: "Callable[[str], object]") -> "
     if meant:
         state = meant[0].get("State") or "stopped"
         first = name_of(meant[0])
-        raise Problem(f"no container of {name} is running ({first}: {state})", again(docker=["start", first]))
+        raise CliError(f"no container of {name} is running ({first}: {state})", again(docker=["start", first]))
     running = [row for row in rows if row.get("State", "running") in ("running", "paused", "restarting")]
     raise none(name, [believable(row, labels_of, known) for row in running])
 
@@ -97,12 +97,12 @@ def _longest(row: "Row") -> str:
     return max(spellings(row), key=lambda word: (word.count("/"), word.count("."), word))
 
 
-def _several(name: str, rows: "list[Row]") -> Problem:
+def _several(name: str, rows: "list[Row]") -> CliError:
     """List the candidates by names that mean one each."""
     exact = sorted(_longest(row) for row in rows)
     if len(set(exact)) < len(exact):
         exact = sorted(name_of(row) for row in rows)
-    return Problem(f"{name} matches {len(rows)} running containers: {_shown(exact)}", again(container=exact[0]))
+    return CliError(f"{name} matches {len(rows)} running containers: {_shown(exact)}", again(container=exact[0]))
 
 
 def _shown(words: list[str]) -> str:
@@ -111,17 +111,17 @@ def _shown(words: list[str]) -> str:
     return ", ".join(words[:MOST_NAMED]) + more
 
 
-def none(name: str, rows: "list[Row]", spelled: "Callable[[str], str]" = str) -> Problem:
+def none(name: str, rows: "list[Row]", spelled: "Callable[[str], str]" = str) -> CliError:
     """Name the services of a project, or the nearest running container or service, for what does not exist."""
     inside = sorted({word for row in rows for word in spellings(row) if word.startswith(f"{name}/")})
     inside = [word for word in inside if word.count("/") == 1]
     if inside:
         right = again(container=spelled(inside[0]))
-        return Problem(f"{name} is a compose project: name one of its services, {_shown(inside)}", right)
+        return CliError(f"{name} is a compose project: name one of its services, {_shown(inside)}", right)
     guesses = near(name, {name_of(row) for row in rows} | {word for row in rows for word in spellings(row)})
     if not guesses:
-        return Problem(f"no such container: {name}", again(docker=["ps"]))
+        return CliError(f"no such container: {name}", again(docker=["ps"]))
     if len(guesses) > 1:
         alike = f"no such container: {name}; similar names: {_shown(guesses)}"
-        return Problem(alike, again(docker=["ps"]))
-    return Problem(f"no such container: {name}; did you mean {guesses[0]}?", again(container=spelled(guesses[0])))
+        return CliError(alike, again(docker=["ps"]))
+    return CliError(f"no such container: {name}; did you mean {guesses[0]}?", again(container=spelled(guesses[0])))

@@ -1,7 +1,7 @@
 """Choose several containers by names, patterns and docker ps's filters: one list, and one question for each chosen."""
 
 from ..enter.jsonlite import dumps, loads
-from ..errors import Problem, again
+from ..errors import CliError, again
 from . import http, names
 from .answers import odd
 from .containers import Container, labels_of, owner, quote, read_container, refuse_unless_running
@@ -31,7 +31,7 @@ def means_several(word: str) -> bool:
 
 
 def find(endpoint: "Endpoint", word: str, filters: list[str], *, paused_ok: bool) -> Chosen:
-    """Look up all that CONTAINER means and the filters leave; Problem for a name or a pattern that means none."""
+    """Look up all that CONTAINER means and the filters leave; CliError for a name or a pattern that means none."""
     parts = word.split(",")
     _refuse_odd(word, parts)
     rows = _listed(endpoint, filters, every=any(WILD.isdisjoint(part) for part in parts))
@@ -43,17 +43,17 @@ def find(endpoint: "Endpoint", word: str, filters: list[str], *, paused_ok: bool
             raise _nobody(part, word, rows, endpoint, known, filters)
         chosen.update((row["Id"], row) for row in meant)
     if not chosen:
-        raise Problem(f"the filters leave no running container of {word}", again(docker=["ps"]))
+        raise CliError(f"the filters leave no running container of {word}", again(docker=["ps"]))
     return _looked_up(endpoint, sorted(chosen.values(), key=names.name_of), paused_ok=paused_ok)
 
 
 def _refuse_odd(word: str, parts: list[str]) -> None:
     if "" in parts:
         right = ",".join(part for part in parts if part) or "*"
-        raise Problem(f"a name is missing in {word}", again(container=right))
+        raise CliError(f"a name is missing in {word}", again(container=right))
     process = next((part for part in parts if part.startswith("pid:")), "")
     if process:
-        raise Problem(f"{process} is no container of an engine's: enter it alone", again(container=process))
+        raise CliError(f"{process} is no container of an engine's: enter it alone", again(container=process))
 
 
 def _listed(endpoint: "Endpoint", filters: list[str], *, every: bool) -> "list[Row]":
@@ -62,13 +62,13 @@ def _listed(endpoint: "Endpoint", filters: list[str], *, every: bool) -> "list[R
     for each in filters:
         key, equals, value = each.partition("=")
         if not equals:
-            raise Problem(f"bad format of filter (expected name=value): {each}")
+            raise CliError(f"bad format of filter (expected name=value): {each}")
         wanted.setdefault(key.strip().lower(), []).append(value.strip())
     query = ([f"filters={quote(dumps(wanted))}"] if wanted else []) + (["all=1"] if every else [])
     status, listed = http.get(endpoint, "/containers/json" + ("?" if query else "") + "&".join(query))
     if status != 200:
         said = listed.get("message", "") if isinstance(listed, dict) else ""
-        raise Problem(f"the engine says: {said or f'HTTP status {status}'}")
+        raise CliError(f"the engine says: {said or f'HTTP status {status}'}")
     if not isinstance(listed, list):
         raise odd(endpoint)
     return [row for row in listed if names.fit(row) and HELPER not in (row.get("Labels") or {})]
@@ -84,7 +84,7 @@ def _meant(part: str, rows: "list[Row]", endpoint: "Endpoint", known: dict[str, 
         if not wild:
             found = [row for row in rows if row["Id"].startswith(part)]
         if len(found) > 1 and not wild:
-            raise Problem(f"{len(found)} containers have IDs that begin with {part}", again(docker=["ps"]))
+            raise CliError(f"{len(found)} containers have IDs that begin with {part}", again(docker=["ps"]))
         found += [row for row in rows if row not in found and _has_spelling(row, fits, endpoint, known)]
     running = [row for row in found if row.get("State", "running") in RUNS]
     return running or found  # of a service those that run
@@ -99,11 +99,11 @@ def _has_spelling(row: "Row", fits: "names.Fits", endpoint: "Endpoint", known: d
 
 def _nobody(
     part: str, word: str, rows: "list[Row]", endpoint: "Endpoint", known: dict[str, object], filters: list[str]
-) -> Problem:
+) -> CliError:
     """Say that a part means no container."""
     if not WILD.isdisjoint(part):
         more = " that the filters leave" if filters else ""
-        return Problem(f"no running container{more} is called {part}", again(docker=["ps"]))
+        return CliError(f"no running container{more} is called {part}", again(docker=["ps"]))
     believed = [names.believable(row, lambda image: labels_of(endpoint, image), known) for row in rows]
     running = [row for row in believed if row.get("State", "running") in RUNS]
     return names.none(
@@ -127,7 +127,7 @@ def _looked_up(endpoint: "Endpoint", rows: "list[Row]", *, paused_ok: bool) -> C
             refuse_unless_running(container, reply, paused_ok=paused_ok)
         except ValueError:
             raise odd(endpoint) from None
-        except Problem as problem:
+        except CliError as problem:
             chosen.failed.append([name, problem.sentence])
             continue
         chosen.containers.append(container)

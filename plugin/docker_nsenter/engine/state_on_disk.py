@@ -6,10 +6,10 @@ pinned as always: a stale number is recognised by whose child it is (enter/membe
 
 import os
 
-from ..enter.errors import Refusal
+from ..enter.errors import EntryError
 from ..enter.linux.procfs import read
 from ..enter.target import Target, parse_status
-from ..errors import Problem
+from ..errors import CliError
 from .containers import Container, read_container, refuse_unless_running
 from .endpoints import Endpoint, read_json
 
@@ -36,9 +36,9 @@ def find(endpoint: Endpoint, word: str) -> "tuple[Container, str] | None":
     running = [state for state in meant if _is_running(state)]
     if len(running) > 1:
         places = ", ".join(state["directory"] for state in running)
-        raise Problem(f"the engine does not answer, and {word} matches several running containers: {places}")
+        raise CliError(f"the engine does not answer, and {word} matches several running containers: {places}")
     if not running:
-        raise Problem(_ended(meant[0]))
+        raise CliError(_ended(meant[0]))
     state = running[0]
     container = read_container(state["reply"])
     refuse_unless_running(container, state["reply"], paused_ok=False)
@@ -81,7 +81,7 @@ def _is_running(state: "State") -> bool:
     reply = state["reply"]
     try:
         return reply["State"].get("Running") is True and Target(int(reply["State"]["Pid"])).is_of(state["id"], 0)
-    except (Refusal, OSError, KeyError, TypeError, ValueError):
+    except (EntryError, OSError, KeyError, TypeError, ValueError):
         return False
 
 

@@ -6,7 +6,7 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 import os
 from contextlib import suppress
 
-from ..errors import Problem
+from ..errors import CliError
 from . import answers
 from .endpoints import Endpoint
 
@@ -44,7 +44,7 @@ def attach(endpoint: Endpoint, container: str) -> Stream:
         data = os.read(stream.fd, 4096)
         if not data or len(head) > LARGEST_HEAD:
             reason = last_words(endpoint)
-            raise Problem(
+            raise CliError(
                 f"the engine at {endpoint.host} closed the stream to the helper{': ' + reason if reason else ''}"
             )
         head += data
@@ -52,7 +52,7 @@ def attach(endpoint: Endpoint, container: str) -> Stream:
     words = head.split(b" ", 2)
     if len(words) < 2 or words[1] not in (b"101", b"200"):
         said = answers.words(int(words[1]) if words[1:] and words[1].isdigit() else 0, stream.first)
-        raise Problem(f"the engine at {endpoint.host} refuses a stream to the helper: {said[:200]}")
+        raise CliError(f"the engine at {endpoint.host} refuses a stream to the helper: {said[:200]}")
     return stream
 
 
@@ -75,7 +75,7 @@ def connect(endpoint: Endpoint) -> "socket":
 
     program = _program()
     if not program:
-        raise Problem(f"reaching {endpoint.host} needs the docker command, which is not on the PATH")
+        raise CliError(f"reaching {endpoint.host} needs the docker command, which is not on the PATH")
     ours, theirs = socketpair()
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
     words = [program, *endpoint.words, "system", "dial-stdio"]

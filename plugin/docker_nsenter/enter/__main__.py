@@ -7,7 +7,7 @@ from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 from . import errors, hints, jsonlite, processes, stdio
 from .channel import Channels
 from .entry import Entry
-from .errors import Refusal, printable, say
+from .errors import EntryError, printable, say
 from .hardening import exeseal, readonly_host
 from .linux import syscalls
 from .session import client
@@ -15,7 +15,7 @@ from .session.status import exit_status
 from .start import Start, read
 from .steps import PREPARE
 from .target import ended
-from .validate import accept
+from .validate import validate
 
 MANY = b'{"many": '  # how the head of many Plans begins
 
@@ -49,14 +49,14 @@ def serve(start: Start) -> "NoReturn":
 
             text, docker = many.each(text, start, docker)
         status = status or enter(text, start, docker)
-    except Refusal as refusal:
+    except EntryError as refusal:
         status = _report(refusal)
     except OSError as problem:
-        status = _report(Refusal(f"cannot enter: {problem.filename or 'system call'}: {problem.strerror}"))
+        status = _report(EntryError(f"cannot enter: {problem.filename or 'system call'}: {problem.strerror}"))
     except ValueError as problem:
-        status = _report(Refusal(f"the plan cannot be read: {problem}"))
+        status = _report(EntryError(f"the plan cannot be read: {problem}"))
     except MemoryError:
-        status = _report(Refusal("out of memory"))
+        status = _report(EntryError("out of memory"))
     except KeyboardInterrupt:
         status = 130
     # Not sys.exit: finalisation costs a millisecond.
@@ -82,7 +82,7 @@ def _planned(planner: int) -> int:
 
 def _unexpected(kind: type, value: object, trace: object) -> None:
     """Report a defect of ours without opening source files, which could be the container's by now."""
-    _report(Refusal(f"unexpected {kind.__name__}: {value}"))
+    _report(EntryError(f"unexpected {kind.__name__}: {value}"))
     posix._exit(125)
 
 
@@ -99,12 +99,12 @@ def enter(text: bytes, start: Start, docker: int) -> int:
     try:
         found = jsonlite.loads(text)
     except ValueError:
-        raise Refusal("the plan is not JSON") from None
+        raise EntryError("the plan is not JSON") from None
     _give_way(found)
-    plan = accept(found)
+    plan = validate(found)
     try:
         return _take_steps(plan, text, start, docker)
-    except Refusal as refusal:
+    except EntryError as refusal:
         raise refusal.word(plan["typed"])  # noqa: B904 - the same one
 
 
@@ -115,7 +115,7 @@ def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
     if plan["debug"]:
         say(f"route: {plan['route']}")
     if plan["why"]:
-        from .tracing.tracer import Observer  # before anything is joined, and only for --why: it costs a millisecond
+        from .tracing.tracer import Tracer  # before anything is joined, and only for --why: it costs a millisecond
     for label, action in PREPARE:
         if plan["debug"]:
             say(label)
@@ -125,23 +125,23 @@ def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
             if problem.errno == ESRCH:  # of a file in the process's /proc directory
                 raise ended() from None
             call = problem.filename if isinstance(problem.filename, str) else "system call"
-            raise Refusal(f"cannot {label}: {call}: {problem.strerror}") from problem
+            raise EntryError(f"cannot {label}: {call}: {problem.strerror}") from problem
     channels = Channels()
     installer, inside = processes.start(entry, channels)
     from .launch import Launch  # in the host's process, while its child works
 
     launch = Launch(entry, docker, channels, installer, inside=inside)
     if plan["why"]:
-        launch.observer = Observer(entry.filters, entry.filter_count, plan, entry.own_status["CapEff"][0])
+        launch.tracer = Tracer(entry.filters, entry.filter_count, plan, entry.own_status["CapEff"][0])
     return launch.run()
 
 
 def end(sentence: str) -> "NoReturn":
     """Refuse before anything was begun."""
-    posix._exit(_report(Refusal(sentence)))
+    posix._exit(_report(EntryError(sentence)))
 
 
-def _report(refusal: Refusal) -> int:
+def _report(refusal: EntryError) -> int:
     """Write the sentence and the hint to standard error and return the status."""
     hint = f"\nhint: {printable(refusal.hint, hints.LONGEST)}" if refusal.hint else ""
     say(printable(refusal.sentence) + hint, errors.reports)

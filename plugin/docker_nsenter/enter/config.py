@@ -4,7 +4,7 @@ import posix
 from _stat import S_ISREG
 
 from . import jsonlite
-from .errors import Refusal
+from .errors import EntryError
 from .hardening import secure_path
 from .linux.procfs import read_all
 
@@ -41,20 +41,20 @@ DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}
 
 
 def load(files: str) -> "Config":
-    """Read the file below `files`, the way to the host's root directory; Refusal for one that can't be relied on."""
+    """Read the file below `files`, the way to the host's root directory; EntryError for one that can't be relied on."""
     try:
         fd = posix.open(below(files, PATH), posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NONBLOCK)
     except OSError as problem:
         if problem.errno in (ENOENT, ENOTDIR):
             return DEFAULTS
-        raise Refusal(f"cannot read {PATH}: {problem.strerror}") from None
+        raise EntryError(f"cannot read {PATH}: {problem.strerror}") from None
     try:
         if not S_ISREG(posix.fstat(fd).st_mode):
-            raise Refusal(f"{PATH} is not a file")
+            raise EntryError(f"{PATH} is not a file")
         trust(files, PATH, fd)
         text = read_all(fd, LARGEST)
     except OSError as problem:
-        raise Refusal(f"cannot read {PATH}: {problem.strerror}") from None
+        raise EntryError(f"cannot read {PATH}: {problem.strerror}") from None
     finally:
         posix.close(fd)
     return {**DEFAULTS, **_checked(text)}
@@ -67,12 +67,12 @@ def _checked(text: bytes) -> "Config":
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise Refusal(f"{PATH} is not a JSON object")
+        raise EntryError(f"{PATH} is not a JSON object")
     for name, value in found.items():
         if name not in SETTINGS:
-            raise Refusal(f"{PATH}: unknown setting {ascii(name)[:60]}")
+            raise EntryError(f"{PATH}: unknown setting {ascii(name)[:60]}")
         if not SETTINGS[name][1](value):
-            raise Refusal(f"{PATH}: {name} can't be {ascii(value)[:60]}")
+            raise EntryError(f"{PATH}: {name} can't be {ascii(value)[:60]}")
     return found
 
 
@@ -86,4 +86,4 @@ def trust(files: str, path: str, fd: int) -> None:
     real = posix.readlink(f"/proc/self/fd/{fd}")
     place = secure_path.open_to_others([below(files, path), below(files, real)])
     if place is not None:
-        raise Refusal(f"{path} can't be relied on: {place.removeprefix(files) or '/'} is not root's alone")
+        raise EntryError(f"{path} can't be relied on: {place.removeprefix(files) or '/'} is not root's alone")

@@ -2,7 +2,7 @@
 
 import posix
 
-from .errors import Refusal, printable
+from .errors import EntryError, printable
 from .linux import capabilities, credentials, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
 from .linux.limits import Limits
@@ -100,7 +100,7 @@ class Entry:
         for inside, outside, length in self._map(map_name):
             if inside <= number < inside + length:
                 return outside + number - inside
-        raise Refusal(f"id {number} is not mapped in the container's user namespace")
+        raise EntryError(f"id {number} is not mapped in the container's user namespace")
 
     def maps(self, number: int, map_name: str) -> bool:
         """Tell whether an id of ours has one in the target's user namespace."""
@@ -167,7 +167,7 @@ def _refuse_foreign_files(entry: Entry) -> None:
     """Refuse a container's files without its own user namespace: our capabilities would hold for the host."""
     foreign = entry.target.namespace("user") != entry.ours["user"] and "user" not in entry.joined
     if foreign and "mnt" in entry.joined and entry.plan["capabilities"]["base"] != "caller":
-        raise Refusal(
+        raise EntryError(
             "the container has its own user namespace; without it the command would have more power than the container",
             {
                 "without": ["--no-userns"],
@@ -185,7 +185,7 @@ def _resolve_capabilities(entry: Entry) -> None:
     lacking = add & ~ceiling
     if lacking and add != capabilities.ALL:
         names = ", ".join(capabilities.names(lacking))
-        raise Refusal(f"cannot add {names}: you do not hold it yourself")
+        raise EntryError(f"cannot add {names}: you do not hold it yourself")
     entry.bounding = (base | add) & ~drop & ceiling
     if entry.is_root():
         entry.permitted, entry.ambient = entry.bounding, 0

@@ -8,10 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .hints import Change, Line
 
-reports = 2  # where a Refusal is said: standard error, or what collects for many entries
+reports = 2  # where a EntryError is said: standard error, or what collects for many entries
 
 
-class Refusal(Exception):
+class EntryError(Exception):
     """End the entry before the command starts."""
 
     hint = ""
@@ -23,7 +23,7 @@ class Refusal(Exception):
         self.change: Change = change or {}
         self.status = status
 
-    def word(self, line: "Line") -> "Refusal":
+    def word(self, line: "Line") -> "EntryError":
         """Write the hint, now that the line is known."""
         self.hint = self.hint or (worded(line, self.change) if self.change else "")
         return self

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from . import hints
 from .channel import Channels
 from .entry import Entry
-from .errors import Refusal, printable, say
+from .errors import EntryError, printable, say
 from .hardening import powerless, secure_path
 from .hints import EXEC, LONGEST
 from .linux import seccomp
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .hints import Change
-    from .tracing.tracer import Observer
+    from .tracing.tracer import Tracer
 
 START_TIMEOUT = 30.0  # seconds from the fork to execve; a frozen cgroup or a dead file system must not hang us
 NOT_FOUND = 127
@@ -40,7 +40,7 @@ TOOLS: "Change" = {"add": ["--tools", "host"]}
 class Launch:
     """Hold what is known of the children until the command runs."""
 
-    observer: "Observer | None" = None  # for --why
+    tracer: "Tracer | None" = None  # for --why
     _check: Check
     _journal: Journal
 
@@ -68,7 +68,7 @@ class Launch:
             if self.entry.plan["detach"]:
                 return 0
             status = self._watch()
-        except Refusal as refusal:
+        except EntryError as refusal:
             status = refusal.status
             raise
         finally:
@@ -79,7 +79,7 @@ class Launch:
     def _watch(self) -> int:
         """Carry the command's bytes and signals until it ends, without power."""
         session = self.session
-        session.observer, session.first = self.observer, self.entry.target.pidfd
+        session.tracer, session.first = self.tracer, self.entry.target.pidfd
         session.journal = self._journal
         relay = {posix.getppid()} if session.helper else set()
         recordings = [recording.fd for recording in session.recordings]
@@ -109,7 +109,7 @@ class Launch:
                 if ready and self.pid and not self._released:
                     self._release(channels)
             self._executed(installer)
-        except (Refusal, OSError):
+        except (EntryError, OSError):
             for pid in (installer, self.pid):
                 if pid:
                     _kill(pid)
@@ -126,7 +126,7 @@ class Launch:
         try:
             seccomp.suspend(self._installer)
         except OSError as problem:
-            raise Refusal(
+            raise EntryError(
                 f"the container's seccomp filter denies clone, and cannot be suspended: {problem.strerror}",
                 EXEC,
             ) from None
@@ -148,8 +148,8 @@ class Launch:
         self._check.confirm(self.pid)
         if self.entry.plan["debug"]:
             self._say_done()
-        if self.observer:
-            self.observer.attach(self.pid)
+        if self.tracer:
+            self.tracer.attach(self.pid)
         self._journal.start({**self.entry.told(), "COMMAND_PID": str(self.pid)})
         self._released = True
         for recording in self.session.recordings:
@@ -177,9 +177,11 @@ class Launch:
             if wakeup in ready:
                 self._early += self._cancelled(posix.read(wakeup, 4096))
             if docker in ready and client.gone(docker):
-                raise Refusal("cancelled")
+                raise EntryError("cancelled")
             if monotonic() >= deadline:  # also when somebody in the container makes that process talk without end
-                raise Refusal("the command did not start within 30 seconds: is the container frozen or out of memory?")
+                raise EntryError(
+                    "the command did not start within 30 seconds: is the container frozen or out of memory?"
+                )
             if channels.words not in ready:
                 continue
             chunk = posix.read(channels.words, 4096)
@@ -194,10 +196,10 @@ class Launch:
         """Refuse when a signal asks for the end: who stops the command's process must not keep us; keep the others."""
         for number in numbers:
             if number in ENDING:
-                raise Refusal("cancelled", status=128 + number)
+                raise EntryError("cancelled", status=128 + number)
         return numbers
 
-    def _failure(self, word: str, rest: str) -> Refusal:
+    def _failure(self, word: str, rest: str) -> EntryError:
         """Word a child's report: the label is ours, from the table; what the child says is only shown printably."""
         role, _, rest = rest.partition(" ")
         text, _, detail = rest.partition(" ")
@@ -205,34 +207,34 @@ class Launch:
         if word == "F" and role == "execve" and number in (126, NOT_FOUND):
             return self._not_run(number, detail.partition(" ")[2])
         if role not in ROLES or not 0 <= number < len(ROLES[role]):
-            return Refusal(CANNOT_BE)
+            return EntryError(CANNOT_BE)
         if word == "W":
             sentence, _, hint = detail.partition("\t")
-            refusal = Refusal(printable(sentence))
+            refusal = EntryError(printable(sentence))
             refusal.hint = printable(hint, LONGEST) if role == "install" else ""
             return refusal
         code, _, call = detail.partition(" ")
         reason = posix.strerror(_number(code)) if _number(code) >= 0 else "unknown error"
-        return Refusal(f"cannot {ROLES[role][number][0]}: {printable(call)}: {reason}")
+        return EntryError(f"cannot {ROLES[role][number][0]}: {printable(call)}: {reason}")
 
-    def _not_run(self, status: int, reason: str) -> Refusal:
+    def _not_run(self, status: int, reason: str) -> EntryError:
         """Say which command could not be executed, and what that means to who typed it."""
         plan = self.entry.plan
         if not plan["command"] and not plan["shell"] and status == NOT_FOUND:
             change: Change = {} if self.entry.tools else TOOLS
-            return Refusal("cannot run a shell: the container has none (no bash, ash or sh)", change, status)
+            return EntryError("cannot run a shell: the container has none (no bash, ash or sh)", change, status)
         word = (plan["command"] or [plan["shell"] or "the shell"])[0]
         name = printable(word)
         if not word:
-            return Refusal("cannot run the command: its name is empty", status=status)
+            return EntryError("cannot run the command: its name is empty", status=status)
         if status == NOT_FOUND and len(plan["command"]) == 1 and len(word.split()) > 1:
             sentence = f"cannot run '{name}': that is the name of one program, with blanks in it"
             plain = hints.PLAIN.issuperset(word.replace(" ", ""))
-            return Refusal(sentence, {"command": word.split() if plain else ["sh", "-c", word]}, status)
+            return EntryError(sentence, {"command": word.split() if plain else ["sh", "-c", word]}, status)
         if status == NOT_FOUND and "/" not in name:
             change = TOOLS if self._is_here(name) else {}
-            return Refusal(f"cannot run {name}: no such program on the PATH", change, status)
-        return Refusal(f"cannot run {name}: {printable(reason)}", status=status)
+            return EntryError(f"cannot run {name}: no such program on the PATH", change, status)
+        return EntryError(f"cannot run {name}: {printable(reason)}", status=status)
 
     def _is_here(self, name: str) -> bool:
         """Tell whether --tools host would find a program."""
@@ -247,7 +249,7 @@ class Launch:
         try:
             posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
         except ChildProcessError:  # ECHILD: not one of ours
-            raise Refusal(CANNOT_BE) from None
+            raise EntryError(CANNOT_BE) from None
         self.pid = pid
         cgroups = self.entry.cgroups
         if cgroups and cgroups.unified >= 0 and not self._inside:
@@ -260,7 +262,9 @@ class Launch:
             _, status = posix.waitpid(installer, 0)
             if posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == _signal.SIGALRM:
                 raise seccomp.explain(OSError(seccomp.ETIMEDOUT, "", "ptrace"), self.entry.plan["target"]["container"])
-            raise Refusal(f"a process of docker nsenter was killed ({describe(status)}) before the command could start")
+            raise EntryError(
+                f"a process of docker nsenter was killed ({describe(status)}) before the command could start"
+            )
 
 
 def _number(text: str) -> int:

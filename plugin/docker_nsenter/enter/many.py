@@ -11,7 +11,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from . import errors, jsonlite
-from .errors import Refusal
+from .errors import EntryError
 from .hardening import powerless, secure_path
 from .linux import syscalls
 from .session import client, collector
@@ -36,14 +36,14 @@ def each(text: bytes, start: Start, docker: int) -> tuple[bytes, int]:
     if start.host_mounts < 0:  # who may start a helper is root of the engine's machine by that already
         secure_path.check()
     head, *plans = text.split(b"\n")
-    return Conductor(accept(jsonlite.loads(head), len(plans)), plans, start, docker).run()
+    return Conductor(validate(jsonlite.loads(head), len(plans)), plans, start, docker).run()
 
 
-def accept(head: object, count: int) -> "dict[str, Any]":
+def validate(head: object, count: int) -> "dict[str, Any]":
     """Return the head, or refuse what does not fit the Plans behind it."""
     fit = isinstance(head, dict) and {name: type(value) for name, value in head.items()} == WHOLE
     if not fit or not 0 < head["parallel"] <= MOST_AT_ONCE or len(head["names"]) != count:  # type: ignore[index]
-        raise Refusal("the plan for several containers does not fit them")
+        raise EntryError("the plan for several containers does not fit them")
     return head  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ from time import sleep
 from . import command
 from .channel import Channels
 from .entry import Entry
-from .errors import Refusal
+from .errors import EntryError
 from .hardening import exeseal
 from .linux import seccomp, syscalls
 from .linux.cgroups import not_delegated
@@ -53,7 +53,7 @@ def _run(role: str, entry: Entry, channels: Channels) -> None:
     for number, (_, action) in enumerate(ROLES[role]):
         try:
             action(entry)
-        except Refusal as refusal:
+        except EntryError as refusal:
             refusal.word(entry.plan["typed"])
             channels.say("W", role, number, f"{refusal.sentence[:500]}\t{refusal.hint}")
             posix._exit(125)

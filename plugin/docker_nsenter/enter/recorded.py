@@ -5,7 +5,7 @@ from fcntl import LOCK_EX, flock
 from time import gmtime, strftime
 
 from .config import below, trust
-from .errors import Refusal, say
+from .errors import EntryError, say
 from .hardening import readonly_host
 from .linux import syscalls
 from .session.recording import Recording
@@ -29,7 +29,7 @@ def open_all(entry: "Entry") -> None:
         if entry.config["record"] == "relaxed" and entry.beyond:
             entry.recordings.append(_demanded(entry))
             say("this machine records what this command shows")
-    except Refusal:
+    except EntryError:
         for recording in entry.recordings:
             recording.discard()
         raise
@@ -43,7 +43,7 @@ def asked(plan: "Plan", home: int = -1) -> Recording:
     try:
         recording = Recording(_directory(directory or "/", home), name, wanted["file"], keys=wanted["input"])
     except OSError as problem:
-        raise Refusal(f"cannot record to {wanted['file']}: {problem.strerror}") from None
+        raise EntryError(f"cannot record to {wanted['file']}: {problem.strerror}") from None
     _begin(recording, plan)
     say(f"recording output{' and every key, passwords too,' if recording.keys else ''} to {wanted['file']}")
     return recording
@@ -53,7 +53,7 @@ def _demanded(entry: "Entry") -> Recording:
     """Open one in the directory of this machine's owner, with room reserved on the disk, unless that is full."""
     config, plan = entry.config, entry.plan
     if plan["detach"]:
-        raise Refusal(
+        raise EntryError(
             "this machine records what holds more than the container, and a detached command can't be recorded",
             {"without": ["--detach", "-d"]},
         )
@@ -70,7 +70,7 @@ def _demanded(entry: "Entry") -> Recording:
         _reserve(recording, config["record_bytes"])
         posix.close(lock)
     except OSError as problem:
-        raise Refusal(
+        raise EntryError(
             f"this machine records what holds more than the container, and can't: {config['record_directory']}: "
             f"{problem.strerror}"
         ) from None
@@ -102,7 +102,7 @@ def _refuse_full(directory: int, config: "Config") -> None:
         found = posix.stat(name, dir_fd=directory, follow_symlinks=False)
         used += max(found.st_size, found.st_blocks * BLOCK)
     if used + config["record_bytes"] > config["record_total_bytes"]:
-        raise Refusal(
+        raise EntryError(
             f"this machine records what holds more than the container, and {config['record_directory']} is full: "
             f"{used} of {config['record_total_bytes']} bytes, and one more may take {config['record_bytes']}"
         )

@@ -9,7 +9,7 @@ import fcntl
 import posix
 from _stat import S_ISCHR, S_ISFIFO
 
-from .errors import Refusal
+from .errors import EntryError
 from .hints import NO_TTY
 from .linux import labelled_pipes, syscalls
 from .linux.mounts import private_null
@@ -122,7 +122,7 @@ def open_pty(root: int) -> tuple[int, int]:
     the master (TIOCGPTPEER, Linux 4.13), never from /dev/pts/N.
     """
     resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
-    missing = Refusal("cannot allocate a terminal: the container has no devpts of its own", NO_TTY)
+    missing = EntryError("cannot allocate a terminal: the container has no devpts of its own", NO_TTY)
     try:
         probe = syscalls.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
     except OSError as problem:

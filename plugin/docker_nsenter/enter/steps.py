@@ -12,7 +12,7 @@ from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
 from . import command, config, stdio
 from .entry import Entry, resolve
-from .errors import Refusal, say
+from .errors import EntryError, say
 from .hardening import exeseal, guard, readonly_host
 from .hints import UNCONFINED
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
@@ -59,7 +59,7 @@ def _open_cgroups(entry: Entry) -> None:
             raise
         raise cgroups.not_delegated() from None
     if wanted and entry.cgroups.frozen():
-        raise Refusal(
+        raise EntryError(
             "the container is paused: nothing in it can run",
             {"docker": ["unpause", entry.plan["target"]["name"]]} if entry.plan["target"]["container"] else None,
         )
@@ -73,7 +73,7 @@ def _count_filters(entry: Entry) -> None:
     entry.filter_count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
     looked = entry.plan["cgroups"]  # _open_cgroups has refused already
     if entry.filter_count and not looked and entry.cgroups and entry.cgroups.frozen(("freezer",)):
-        raise Refusal(
+        raise EntryError(
             "the container is paused, and its seccomp filter can only be copied while it runs",
             UNCONFINED,
         )
@@ -104,7 +104,7 @@ def _choose_place(entry: Entry) -> None:
     if planned is None:
         return
     if "mnt" not in entry.joined:
-        raise Refusal("--tools: the process already has this machine's files and programs")
+        raise EntryError("--tools: the process already has this machine's files and programs")
     from .toolbox.tools import Tools
 
     root = entry.target.root()
@@ -183,7 +183,7 @@ def _copy_filters(entry: Entry) -> None:
         raise seccomp.explain(problem, entry.plan["target"]["container"]) from problem
     pretends = not brought and any(seccomp.pretends(each.program) for each in entry.filters)
     if pretends and seccomp.configured(target) is None:
-        raise Refusal(
+        raise EntryError(
             "the process's seccomp filter fakes successful system calls, and the process may have installed it itself",
             UNCONFINED,
         )
@@ -284,7 +284,7 @@ def _change_directory(entry: Entry) -> None:
         if isinstance(problem, PermissionError) and not entry.dropped:
             return
         sentence = f"cannot change to the working directory {wanted}: {problem.strerror}"
-        raise Refusal(sentence, {"without": ["-w", "--workdir"], "add": ["-w", "/"]}) from None
+        raise EntryError(sentence, {"without": ["-w", "--workdir"], "add": ["-w", "/"]}) from None
 
 
 def _check_directory(entry: Entry) -> None:
@@ -296,7 +296,7 @@ def _check_directory(entry: Entry) -> None:
     except FileNotFoundError:  # what glibc makes of the kernel's "(unreachable)"
         inside = False
     if not inside:  # of the root that we joined: CVE-2024-21626
-        raise Refusal("the working directory lies outside the container")
+        raise EntryError("the working directory lies outside the container")
 
 
 def _drop(entry: Entry) -> None:
@@ -436,7 +436,7 @@ SUPERVISE: "tuple[tuple[str, str], ...]" = (
         "linux.limits.Limits.score",
     ),  # only the root of the host may lower it
     ("read everything back", "verify.Check.confirm"),  # from the host's /proc: what a child says is not believed
-    ("attach the watcher of --why", "tracing.tracer.Observer.attach"),
+    ("attach the watcher of --why", "tracing.tracer.Tracer.attach"),
     ("tell the journal", "session.journal.Journal.start"),  # before the go, or what is demanded would come too late
     ("give up all power but to signal the command", "hardening.powerless.carrier"),  # OpenSSH's privilege separation
 )

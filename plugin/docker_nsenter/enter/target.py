@@ -2,7 +2,7 @@
 
 import posix
 
-from .errors import Refusal
+from .errors import EntryError
 from .hints import EXEC
 from .linux import syscalls
 from .linux.procfs import read
@@ -35,7 +35,7 @@ class Target:
     """Hold one process by its /proc directory and a pidfd, so that a reused PID can't be mistaken for it."""
 
     def __init__(self, pid: int) -> None:
-        """Pin `pid`; Refusal when there is no such process."""
+        """Pin `pid`; EntryError when there is no such process."""
         self.pid = pid
         try:
             self.proc = posix.open(f"/proc/{pid}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
@@ -45,7 +45,7 @@ class Target:
             self.status = parse_status(self.text)
         except OSError as problem:
             if problem.errno in (2, 3):  # ENOENT, ESRCH: it is gone
-                raise Refusal(f"process {pid} no longer exists", {"docker": ["ps", "-a"]}) from None
+                raise EntryError(f"process {pid} no longer exists", {"docker": ["ps", "-a"]}) from None
             raise
 
     def read(self, name: str) -> bytes:
@@ -75,9 +75,9 @@ class Target:
         return belongs(self.proc, self.text, container, owner)
 
 
-def ended() -> Refusal:
+def ended() -> EntryError:
     """Say that the process that was pinned is gone."""
-    return Refusal("the container stopped before the command could start")
+    return EntryError("the container stopped before the command could start")
 
 
 def pin(pid: int, container: str, owner: int = 0) -> Target:
@@ -90,9 +90,9 @@ def pin(pid: int, container: str, owner: int = 0) -> Target:
     except OSError as problem:
         if problem.errno not in (2, 3, 22):  # ENOENT, ESRCH; EINVAL: it is a zombie
             raise
-        raise Refusal(f"process {pid} ended before the command could start") from None
+        raise EntryError(f"process {pid} ended before the command could start") from None
     if not named:
-        raise Refusal(
+        raise EntryError(
             f"process {pid} on this machine does not belong to the container: the engine runs on another kernel, in "
             "another pid namespace, or with a runtime that hides its processes",
             EXEC,

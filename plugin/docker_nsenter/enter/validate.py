@@ -1,6 +1,6 @@
 """Accept a Plan: every field known, of its type and within bounds, before anything is done with it."""
 
-from .errors import Refusal
+from .errors import EntryError
 from .linux.capabilities import ALL
 from .linux.namespaces import NAMES
 
@@ -232,14 +232,14 @@ def _first_wrong(value: "dict[str, object]", fields: "dict[str, Callable[[object
     return None
 
 
-def accept(value: object) -> "Plan":
+def validate(value: object) -> "Plan":
     """Return the Plan, or refuse it by the name of its first unfit field."""
     if not isinstance(value, dict):
-        raise Refusal("the plan is not an object")
+        raise EntryError("the plan is not an object")
     wrong = _first_wrong(value, FIELDS)
     if wrong is not None:
-        raise Refusal(f"the plan's field {ascii(wrong)[:60]} is missing, unknown or out of bounds")
+        raise EntryError(f"the plan's field {ascii(wrong)[:60]} is missing, unknown or out of bounds")
     if (value["seccomp"] == "given") != bool(value["filters"]):
-        raise Refusal("the plan's filters contradict its seccomp setting")
+        raise EntryError("the plan's filters contradict its seccomp setting")
     plan: Plan = value  # type: ignore[assignment]
     return plan

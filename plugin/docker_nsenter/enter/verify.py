@@ -5,7 +5,7 @@ The supervisor reads the host's /proc, out of the container's reach, while the c
 
 import posix
 
-from .errors import Refusal
+from .errors import EntryError
 from .hardening import readonly_host
 from .hardening.exeseal import sealed
 from .linux import scheduling
@@ -31,7 +31,7 @@ class Check:
     def place(self, pid: int) -> None:
         """Refuse when process `pid` is not sealed and where it should be, which holds from its first moment."""
         if not sealed(pid):
-            raise Refusal("the kernel does not confirm that the interpreter is sealed")
+            raise EntryError("the kernel does not confirm that the interpreter is sealed")
         for name, wanted in self.namespaces.items():
             actual = posix.readlink(f"/proc/{pid}/ns/{name}")
             if actual != wanted:
@@ -44,7 +44,7 @@ class Check:
         """Refuse when the kernel does not confirm every restriction of process `pid`, which waits for its go."""
         entry = self.entry
         if entry.host_mounts >= 0 and not readonly_host.confirmed(pid):
-            raise Refusal("the kernel does not confirm that the host's files are read-only")
+            raise EntryError("the kernel does not confirm that the host's files are read-only")
         status = parse_status(read(f"/proc/{pid}/status"))
         for field, wanted in self.fields.items():
             if field in status and status[field][: len(wanted)] != wanted:
@@ -119,4 +119,4 @@ def _shown(field: str, values: list[int]) -> str:
 
 
 def _refuse(what: str, actual: str, wanted: str) -> None:
-    raise Refusal(f"the kernel does not confirm the restrictions: {what} is {actual}, not {wanted}")
+    raise EntryError(f"the kernel does not confirm the restrictions: {what} is {actual}, not {wanted}")

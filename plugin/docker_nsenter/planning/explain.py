@@ -6,7 +6,7 @@ docs/looking.md describes the result, which is what --format json prints.
 from ..cli.grammar import DEFAULTS, FLAGS, VALUES
 from ..cli.request import NAMESPACES, Request
 from ..enter.linux.capabilities import NUMBERS, names
-from ..errors import Problem
+from ..errors import CliError
 from . import defaults
 from .plan import make_plan
 
@@ -141,7 +141,7 @@ def changes(
         try:
             without = Request({**request.values, name: DEFAULTS[name]}, request.container, request.command)
             other: Facts = dict(circumstances.plan(without, container))
-        except Problem:  # the rest contradicts itself without this option
+        except CliError:  # the rest contradicts itself without this option
             continue
         late = {"route"} if name == "tools" else {"route", "tools"}  # decided after the rest, whatever the option
         differing = {

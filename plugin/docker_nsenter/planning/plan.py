@@ -7,7 +7,7 @@ from ..engine.containers import Container
 from ..enter.hints import LONGEST
 from ..enter.linux.capabilities import ALL, NUMBERS
 from ..enter.validate import CALLER
-from ..errors import LINE, Problem, again, shell_line
+from ..errors import LINE, CliError, again, shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")
 def make_plan(
     request: Request, container: Container, *, environ: "Mapping[str, str]", stdin_tty: bool, stdout_tty: bool
 ) -> "Plan":
-    """Build the Plan; Problem when the request contradicts itself or the container."""
+    """Build the Plan; CliError when the request contradicts itself or the container."""
     request, more, less = _expanded(request, container)
     inside, member = "mnt" in request.namespaces, bool({"mnt", "pid"} & set(request.namespaces))
     tty = request.tty if request.tty is not None else stdin_tty and stdout_tty and not request.detach
@@ -90,9 +90,9 @@ def _recording(request: Request, *, tty: bool) -> "PlannedRecording | None":
     if request.record is None:
         return None
     if request.record_input and not tty:
-        raise Problem("--record-input records keys, and there is no terminal to press them at", again(add=["-t"]))
+        raise CliError("--record-input records keys, and there is no terminal to press them at", again(add=["-t"]))
     if request.record.rpartition("/")[2] in ("", ".", ".."):
-        raise Problem(f"--record takes a new file, and {request.record!r} names a directory")
+        raise CliError(f"--record takes a new file, and {request.record!r} names a directory")
     file = request.record if request.record.startswith("/") else f"{posix.getcwd()}/{request.record}"
     return {"file": file, "input": request.record_input}
 
@@ -154,11 +154,11 @@ class Security:
             self.no_new_privs = boolean(value)
         elif name == "seccomp":
             hint = again(swap=(["--security-opt"], word, "seccomp=unconfined"))
-            raise Problem(
+            raise CliError(
                 f"--security-opt {word}: no other profile can be loaded; use the container's own or unconfined", hint
             )
         else:
-            raise Problem(f"unknown --security-opt {word}: it takes {OPTIONS}")
+            raise CliError(f"unknown --security-opt {word}: it takes {OPTIONS}")
 
 
 def _shown_again() -> "Line":
@@ -180,7 +180,7 @@ def boolean(word: str) -> bool:
         return True
     if word.lower() in FALSE:
         return False
-    raise Problem(f"no-new-privileges must be true or false, not {word!r}")
+    raise CliError(f"no-new-privileges must be true or false, not {word!r}")
 
 
 def mask_of(names: list[str], option: str) -> int:
@@ -193,7 +193,7 @@ def mask_of(names: list[str], option: str) -> int:
 
             near = get_close_matches(plain, NUMBERS, 1)
             hint = again(swap=([option], name, near[0])) if near else shell_line(["man", "7", "capabilities"])
-            raise Problem(f"unknown capability {name}", hint)
+            raise CliError(f"unknown capability {name}", hint)
         mask |= ALL if plain == "ALL" else 1 << NUMBERS[plain]
     return mask
 
@@ -206,7 +206,7 @@ def _directory(request: Request, container: Container, *, inside: bool) -> "str 
     if not wanted.startswith("/"):
         if not inside:
             hint = again(swap=(["-w", "--workdir"], wanted, f"/{wanted}"))
-            raise Problem(f"the working directory {wanted} must be absolute", hint)
+            raise CliError(f"the working directory {wanted} must be absolute", hint)
         wanted = f"{(container.workdir or '/').rstrip('/')}/{wanted}"
     return wanted
 
@@ -257,7 +257,7 @@ def _given(words: list[str], environ: "Mapping[str, str]") -> list[str]:
     for word in words:
         name, equals, _ = word.partition("=")
         if not name:
-            raise Problem(f"invalid environment variable {word!r}: it is NAME=VALUE or NAME")
+            raise CliError(f"invalid environment variable {word!r}: it is NAME=VALUE or NAME")
         if equals:
             found.append(word)
         elif name in environ:
@@ -271,9 +271,9 @@ def read_env_file(path: str) -> list[str]:
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             lines = [line.rstrip("\n").lstrip() for line in file]
     except OSError as problem:
-        raise Problem(f"cannot read --env-file {path}: {problem.strerror}") from problem
+        raise CliError(f"cannot read --env-file {path}: {problem.strerror}") from problem
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
         if " " in line.partition("=")[0] or "\t" in line.partition("=")[0]:
-            raise Problem(f"--env-file {path}: a variable's name contains white space: {line.partition('=')[0]!r}")
+            raise CliError(f"--env-file {path}: a variable's name contains white space: {line.partition('=')[0]!r}")
     return lines

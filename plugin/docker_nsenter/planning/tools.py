@@ -8,7 +8,7 @@ import os
 import sys
 
 from ..engine import containers, endpoints, http
-from ..errors import Problem, again
+from ..errors import CliError, again
 from ..packages import add_packages
 
 TYPE_CHECKING = False
@@ -32,15 +32,15 @@ def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: boo
         return {"kind": "host", "layers": [], "path": PATH}
     if word.startswith(("/", "./", "../")) or word in (".", ".."):
         if not local and not http.is_local(endpoints.endpoint(options, os.environ)):
-            raise Problem(
+            raise CliError(
                 f"--tools {word}: the engine is on another machine, which does not have your files; name an image"
             )
         try:
             return _place(os.path.realpath(word), word)
         except FileNotFoundError:
-            raise Problem(f"--tools {word}: the current directory was deleted") from None
+            raise CliError(f"--tools {word}: the current directory was deleted") from None
     if not word:
-        raise Problem("--tools is empty: it takes host, an image or a path")
+        raise CliError("--tools is empty: it takes host, an image or a path")
     return _image(word, options, local=local, only_look=only_look)
 
 
@@ -48,7 +48,7 @@ def _place(path: str, word: str) -> "PlannedTools":
     """Take a directory with a root in it, or one static program."""
     if os.path.isdir(path):
         if not any(os.path.isdir(path + folder) for folder in PATH):
-            raise Problem(
+            raise CliError(
                 f"--tools {path}: the directory is not a root filesystem with programs (bin, usr/bin, …)",
                 again(swap=(["--tools"], word, "host")),
             )
@@ -57,9 +57,9 @@ def _place(path: str, word: str) -> "PlannedTools":
         with open(path, "rb") as file:
             head = file.read(4096)
     except OSError as problem:
-        raise Problem(f"--tools {path}: {problem.strerror}") from problem
+        raise CliError(f"--tools {path}: {problem.strerror}") from problem
     if not _is_static(head):
-        raise Problem(
+        raise CliError(
             f"--tools {path}: this is not a static program: it needs a loader or an interpreter",
             again(swap=(["--tools"], word, "host")),
         )
@@ -91,20 +91,20 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
             sys.stderr.write(f"docker nsenter: pulling {name}\n")
         try:
             pull(endpoint, name)
-        except Problem as problem:
-            raise Problem(f"--tools {name}: {problem.sentence}", _hint(name)) from None
+        except CliError as problem:
+            raise CliError(f"--tools {name}: {problem.sentence}", _hint(name)) from None
         reply = _inspect(endpoint, name)
     if reply is None:
-        raise Problem(f"--tools {name}: the engine pulled it and does not have it")
+        raise CliError(f"--tools {name}: the engine pulled it and does not have it")
     machine = MACHINES.get(os.uname().machine, "")
     if local and (reply.get("Os", "linux"), reply.get("Architecture", machine)) != ("linux", machine):
-        raise Problem(f"--tools {name}: the image is for {reply.get('Os')}/{reply.get('Architecture')}, not {machine}")
+        raise CliError(f"--tools {name}: the image is for {reply.get('Os')}/{reply.get('Architecture')}, not {machine}")
     variables = (reply.get("Config") or {}).get("Env") or []
     own = [folder for word in variables if word.startswith("PATH=") for folder in word[5:].split(":")]
     path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
     layers = _layers(reply, visible=local)
     if not layers and not local:
-        raise Problem(
+        raise CliError(
             f"--tools {name}: a helper cannot mount this engine's images",
             again(swap=(["--tools"], name, "host")),
         )
@@ -117,7 +117,7 @@ def _inspect(endpoint: "endpoints.Endpoint", name: str) -> "dict[str, Any] | Non
         return None
     if status != 200 or not isinstance(reply, dict):
         words = reply.get("message") if isinstance(reply, dict) else ""
-        raise Problem(f"--tools {name}: {words or f'the engine answers with HTTP status {status}'}")
+        raise CliError(f"--tools {name}: {words or f'the engine answers with HTTP status {status}'}")
     return reply
 
 

@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import tempfile
 
-from ..errors import Problem, again
+from ..errors import CliError, again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def _unpack_confined(spool: int, place: str, name: str) -> None:
             os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status == NO_ZSTD:
-        raise Problem(
+        raise CliError(
             f"--tools {name}: the image's layers are compressed by zstd, which Python can read from 3.14 on",
             again(swap=(["--tools"], name, "host")),
         )
     if status:
-        raise Problem(f"--tools {name}: the image cannot be unpacked", again(swap=(["--tools"], name, "host")))
+        raise CliError(f"--tools {name}: the image cannot be unpacked", again(swap=(["--tools"], name, "host")))
 
 
 def unpack_layers(file: "tarfile._Fileobj") -> None:

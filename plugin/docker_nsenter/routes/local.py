@@ -3,7 +3,7 @@
 import posix
 import sys
 
-from ..errors import Problem, again, as_root
+from ..errors import CliError, again, as_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> 
     """Return `local` or `helper`, and why; `wanted` is --route's word, no endpoint means pid:N."""
     if endpoint is None:
         if wanted == "helper":
-            raise Problem("a helper runs on an engine, and there is none that answers", again(without=["--route"]))
+            raise CliError("a helper runs on an engine, and there is none that answers", again(without=["--route"]))
         return "local", "there is no engine to run a helper"
     if wanted != "auto":
         return wanted, "as --route says"
@@ -95,7 +95,7 @@ def prepare(plans: "list[tuple[Plan, str]]") -> None:
     """Be who can enter, and bring what only root could copy: plans with their containers' runtimes, of one engine."""
     rootless = posix.geteuid() != 0
     if not any(become_root(plan["target"]["pid"]) for plan, _ in plans):
-        raise Problem("entering a container's namespaces on this machine needs root", as_root())
+        raise CliError("entering a container's namespaces on this machine needs root", as_root())
     if rootless:
         from .rootless import bring_filter
 

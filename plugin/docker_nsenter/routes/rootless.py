@@ -9,7 +9,7 @@ import os
 
 from ..enter.linux import syscalls
 from ..enter.target import parse_status
-from ..errors import Problem
+from ..errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def join(namespace: int) -> None:
         syscalls.setresgid(0, 0, 0)
         syscalls.setresuid(0, 0, 0)
     except OSError as problem:
-        raise Problem(
+        raise CliError(
             f"cannot become root of your engine's user namespace: {problem.filename}: {problem.strerror}"
         ) from problem
     finally:

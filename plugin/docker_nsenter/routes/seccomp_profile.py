@@ -9,7 +9,7 @@ import os
 
 from ..engine.endpoints import read_json
 from ..enter.target import parse_status
-from ..errors import Problem
+from ..errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Comparison(ctypes.Structure):
 
 
 def of_process(pid: int, container: str, runtime: str) -> bytes:
-    """Make the filter of a container's first process; Problem where its profile or the library can't be had."""
+    """Make the filter of a container's first process; CliError where its profile or the library can't be had."""
     profile = profile_of(pid, container)
     try:
         return compile_profile(profile, stub="crun" not in runtime)
@@ -87,8 +87,8 @@ def _conmons(pid: int, container: str) -> str:
     return f"/proc/{pid}/root{os.fsdecode(bundle)}"
 
 
-def _cannot(why: str) -> Problem:
-    return Problem(
+def _cannot(why: str) -> CliError:
+    return CliError(
         f"cannot build the container's seccomp filter without root: {why}",
         "--security-opt seccomp=unconfined enters without the filter",
     )

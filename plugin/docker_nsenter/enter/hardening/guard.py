@@ -9,7 +9,7 @@ does nothing here, and that no process which can see the command has in its boun
 import posix
 from fcntl import ioctl
 
-from ..errors import Refusal, say
+from ..errors import EntryError, say
 from ..hints import PARTIAL, RELAXED
 from ..linux import capabilities, lsm
 from ..linux.procfs import read
@@ -43,13 +43,13 @@ class Seen:
 
 
 def choose(entry: "Entry") -> None:
-    """Give the command a guard if it has anything that the container's processes do not; Refusal where none helps."""
+    """Give the command a guard if it has what the container's processes have not; EntryError where none helps."""
     entry.beyond = beyond(entry)
     if not entry.beyond:
         return
     seen = _look(entry)
     if seen.passes:
-        raise Refusal(
+        raise EntryError(
             f"process {seen.passes} of a container could take over this command by its capabilities "
             f"({' '.join(capabilities.names(seen.by)) or 'it owns the user namespace'}), and so get "
             f"{', '.join(entry.beyond)}",
@@ -82,7 +82,7 @@ def _hold(entry: "Entry", seen: Seen) -> None:
     able = [1 << capabilities.NUMBERS[name] for name in capabilities.HARMLESS]
     able = [bit for bit in able if bit & ceiling & ~seen.bounding]
     if not able:
-        raise Refusal(
+        raise EntryError(
             f"processes of containers can see this command, and hold every capability that could keep them from "
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),

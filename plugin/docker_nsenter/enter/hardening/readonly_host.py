@@ -10,7 +10,7 @@ import sys
 from _signal import SIG_BLOCK, SIGINT, pthread_sigmask
 from fcntl import fcntl
 
-from ..errors import Refusal
+from ..errors import EntryError
 from ..linux import syscalls
 from ..linux.capabilities import CHECKPOINT_RESTORE, SYS_ADMIN, SYS_MODULE, SYS_PTRACE
 from ..session import client
@@ -65,7 +65,7 @@ def _make_read_only() -> None:
     except OSError as problem:
         if problem.errno != 38:  # ENOSYS
             raise
-        raise Refusal(
+        raise EntryError(
             "this container could write to the host's files through the plugin's process; preventing that needs "
             "Linux 5.12",
         ) from None

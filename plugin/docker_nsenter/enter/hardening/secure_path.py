@@ -8,7 +8,7 @@ import posix
 import sys
 from _frozen_importlib import FrozenImporter
 
-from ..errors import Refusal
+from ..errors import EntryError
 from ..linux.procfs import read
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def check(more: "Iterable[str]" = ()) -> None:
         return
     place = open_to_others((*_files(), *more))
     if place is not None:
-        refusal = Refusal(f"refusing to run code as root that others can change: {place}")
+        refusal = EntryError(f"refusing to run code as root that others can change: {place}")
         refusal.hint = "sudo scripts/install --system"
         raise refusal
     _checked[:] = [modules]

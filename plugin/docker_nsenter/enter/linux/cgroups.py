@@ -6,7 +6,7 @@ file of a v1 hierarchy moves itself without it, and on v2 it can be born there (
 
 import posix
 
-from ..errors import Refusal
+from ..errors import EntryError
 from ..target import Target
 from .procfs import lines, read
 
@@ -107,9 +107,9 @@ class Cgroups:
             posix.close(fd)
 
 
-def not_delegated() -> Refusal:
+def not_delegated() -> EntryError:
     """Say that the caller may not move himself: his session is not below what systemd gave to his services."""
-    return Refusal(
+    return EntryError(
         "cannot join the container's cgroup from this session without root",
         {"before": ["systemd-run", "--user", "--scope"]},
     )

@@ -9,7 +9,7 @@ import posix
 from _stat import S_ISREG
 from time import monotonic, sleep
 
-from ..errors import Refusal, printable
+from ..errors import EntryError, printable
 from ..hints import EXEC
 from . import syscalls
 from .procfs import read_all
@@ -51,7 +51,7 @@ def read_inside(root: int, path: bytes) -> bytes:
         raise
     try:
         if posix.fstat(fd).st_size > LARGEST_FILE:
-            raise Refusal(f"{path.decode()} of the container is larger than 1 MiB")
+            raise EntryError(f"{path.decode()} of the container is larger than 1 MiB")
         return read_all(fd, LARGEST_FILE)
     finally:
         posix.close(fd)
@@ -69,7 +69,7 @@ def _open_leased(probe: int, path: bytes, flags: int) -> int:
             return posix.open(f"/proc/self/fd/{probe}", flags)
         except BlockingIOError:
             if monotonic() > deadline:
-                raise Refusal(
+                raise EntryError(
                     f"a process in the container has a lease on its {path.decode()} and does not release it; "
                     "docker exec waits until the kernel ends the lease, which takes 45 seconds",
                     EXEC,
@@ -95,7 +95,7 @@ def number(word: str) -> "int | None":
         return None
     value = int(word[:20])
     if value > LARGEST_ID:
-        raise Refusal(f"{printable(word)} is not a valid user or group ID: the largest is {LARGEST_ID}")
+        raise EntryError(f"{printable(word)} is not a valid user or group ID: the largest is {LARGEST_ID}")
     return value
 
 
@@ -127,12 +127,12 @@ def _user(passwd: list[list[str]], name: str) -> tuple[int, int, str, str, str]:
             shell = row[6] if len(row) > 6 else ""
             return _bounded(row[2]), _bounded(row[3]), home, shell, row[0]
     if wanted is None:
-        raise Refusal(f"the container has no user {printable(name)} in its /etc/passwd")
+        raise EntryError(f"the container has no user {printable(name)} in its /etc/passwd")
     return wanted, 0, "", "", name
 
 
 def _bounded(word: str) -> int:
-    """Read an id of the container's files; Refusal past docker's bound."""
+    """Read an id of the container's files; EntryError past docker's bound."""
     value = number(word)
     assert value is not None  # the caller found it plain
     return value
@@ -145,5 +145,5 @@ def _group(groups: list[list[str]], word: str) -> int:
             return _bounded(row[2])
     value = number(word)
     if value is None:
-        raise Refusal(f"the container has no group {printable(word)} in its /etc/group")
+        raise EntryError(f"the container has no group {printable(word)} in its /etc/group")
     return value

@@ -9,7 +9,7 @@ and stops. We open them through its /proc and end it. It shares nothing with the
 import posix
 from _signal import SIGKILL
 
-from ..errors import Refusal
+from ..errors import EntryError
 from . import lsm, syscalls
 
 DESK = b"/dev"  # covered in the child's own mount namespace only
@@ -37,7 +37,7 @@ def make(label: str, files: str, uid: int) -> list[tuple[int, int]]:
             posix._exit(1)
     _, status = posix.waitpid(pid, posix.WUNTRACED)
     if not posix.WIFSTOPPED(status):
-        raise Refusal(
+        raise EntryError(
             f"SELinux does not let {label} create pipes, which the command needs",
             {"without": ["-T", "--no-tty"], "add": ["-t"]},
         )

@@ -6,7 +6,7 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 
 import posix
 
-from ..errors import Refusal, printable
+from ..errors import EntryError, printable
 from ..hints import EXEC
 from ..target import Target
 from .mounts import detached
@@ -50,7 +50,7 @@ def choose(target: Target, apparmor: "str | None", selinux: "str | None", *, nee
     module = active()
     if needed and module != "apparmor":
         change: Change = {"without": ["--security-opt"]}
-        raise Refusal(f"the profile {printable(apparmor or '')} cannot be applied: AppArmor is not on here", change)
+        raise EntryError(f"the profile {printable(apparmor or '')} cannot be applied: AppArmor is not on here", change)
     wanted = {"apparmor": apparmor, "selinux": selinux}.get(module)
     if not module or wanted == "":
         return ""
@@ -68,7 +68,7 @@ def label_of_files(target: Target) -> str:
     finally:
         posix.close(root)
     if '"' in label or not label.isprintable():  # it becomes a mount option
-        raise Refusal("the label of the container's files cannot be read")
+        raise EntryError("the label of the container's files cannot be read")
     return label
 
 
@@ -81,7 +81,7 @@ def permitted(label: str) -> None:
         return
     policy, own = _selinuxfs(), label_of(None)
     if read(f"{policy}/enforce") != b"0" and not _allows(policy, own, label):
-        raise Refusal(
+        raise EntryError(
             f"SELinux does not let {own} start a process as {label}",
             EXEC,
         )

@@ -6,7 +6,7 @@ All happens in a mount namespace of the command's own.
 import posix
 from _signal import SIGCHLD
 
-from ..errors import Refusal
+from ..errors import EntryError
 from . import syscalls
 
 
@@ -29,7 +29,7 @@ def clone_proc(mount_namespace: int) -> int:
         return int(rest)
     if word:
         raise OSError(int(word), posix.strerror(int(word)), rest)
-    raise Refusal("the container has no real /proc to mount", {"add": ["--mount"]})
+    raise EntryError("the container has no real /proc to mount", {"add": ["--mount"]})
 
 
 def _fetch_proc(mount_namespace: int, answer: int) -> None:

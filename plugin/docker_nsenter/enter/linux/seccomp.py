@@ -15,7 +15,7 @@ import posix
 from _signal import alarm
 from time import monotonic, sleep
 
-from ..errors import Refusal
+from ..errors import EntryError
 from ..hints import EXEC, UNCONFINED
 from ..jsonlite import loads
 from ..membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
@@ -431,7 +431,7 @@ def _alu(operation: int, a: int, operand: int) -> int:
     return results[operation & 15] & 0xFFFFFFFF
 
 
-def explain(problem: OSError, container: str) -> Refusal:
+def explain(problem: OSError, container: str) -> EntryError:
     """Word the failures of the copy that a person can do something about."""
     if problem.errno == ESRCH:
         return ended()
@@ -443,4 +443,4 @@ def explain(problem: OSError, container: str) -> Refusal:
         ETIMEDOUT: "the container's first process did not stop within 10 seconds",
     }.get(problem.errno or 0, problem.strerror or "")
     change = EXEC if container else UNCONFINED
-    return Refusal(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", change)
+    return EntryError(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", change)

@@ -6,7 +6,7 @@ from _signal import SIGKILL
 from select import POLLIN, poll
 
 from .. import errors
-from ..errors import Refusal
+from ..errors import EntryError
 from ..linux import syscalls
 from ..linux.procfs import read_all
 
@@ -59,7 +59,7 @@ def gone(connection: int) -> bool:
 
 
 def receive(plan_fd: int, connection: int, planner: int, parent: int) -> bytes:
-    """Read the Plan, which a pull may delay by minutes; Refusal once docker is gone: nobody waits for the command.
+    """Read the Plan, which a pull may delay by minutes; EntryError once docker is gone: nobody waits for the command.
 
     Docker, the process `parent`, may have ended before there was a connection.
     """
@@ -73,7 +73,7 @@ def receive(plan_fd: int, connection: int, planner: int, parent: int) -> bytes:
     if ended:
         if planner:
             posix.kill(planner, SIGKILL)
-        raise Refusal("cancelled")
+        raise EntryError("cancelled")
     try:
         return read_all(plan_fd, LARGEST_PLAN)
     finally:

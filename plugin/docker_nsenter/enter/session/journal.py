@@ -12,7 +12,7 @@ from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
 from .. import jsonlite
-from ..errors import Refusal, printable
+from ..errors import EntryError, printable
 from ..linux import syscalls
 
 TYPE_CHECKING = False
@@ -61,14 +61,14 @@ class Journal:
         self._flush(0)
 
     def start(self, facts: "Fields") -> None:
-        """Record that the command starts; Refusal where that is demanded and can't be."""
+        """Record that the command starts; EntryError where that is demanded and can't be."""
         self._begun = monotonic()
         holds = facts.get("BEYOND", "")
         what = f"{_who(self.plan)} enters {_where(self.plan)}: {_line(self.plan)}"
         level = NOTICE if holds else INFO
         self._send(STARTED, level, f"{what}; beyond the container: {holds}" if holds else what, facts)
         if self.required and not self._flush(DEMANDED):
-            raise Refusal("this machine demands a record of every entry, and its journal takes none")
+            raise EntryError("this machine demands a record of every entry, and its journal takes none")
 
     def end(self, status: int, taken: int, given: int) -> None:
         """Record how it ended, and the bytes that the command has taken and given."""

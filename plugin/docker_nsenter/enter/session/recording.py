@@ -9,7 +9,7 @@ import posix
 from time import monotonic, time
 
 from .. import jsonlite
-from ..errors import Refusal, say
+from ..errors import EntryError, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Recording:
         """End the recording; and with it the command, where this machine demands it."""
         self._broken = True
         if self.most:
-            raise Refusal(f"the recording that this machine demands can't go on: {reason}; the command is ended")
+            raise EntryError(f"the recording that this machine demands can't go on: {reason}; the command is ended")
         say(f"the recording ends here: {reason}")
 
 

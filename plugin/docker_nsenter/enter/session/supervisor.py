@@ -6,7 +6,7 @@ from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
 from .. import errors
-from ..errors import Refusal, say
+from ..errors import EntryError, say
 from . import client, pumps
 from .status import exit_status
 from .terminal import VINTR, VQUIT, VSUSP, Terminal, set_window_size, window_size
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..tracing.tracer import Observer
+    from ..tracing.tracer import Tracer
     from .journal import Journal
     from .recording import Recording
 
@@ -32,7 +32,7 @@ GLANCE = 0.3  # seconds between looks at a terminal that is another job's: bash'
 class Supervisor:
     """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
 
-    observer: "Observer | None" = None  # for --why
+    tracer: "Tracer | None" = None  # for --why
     first = -1  # a pidfd of the container's first process, to name its end among many
     journal: "Journal | None" = None
     recordings: "tuple[Recording, ...]" = ()
@@ -89,8 +89,8 @@ class Supervisor:
             for recording in self.recordings:
                 recording.end(125 if self.status is None else exit_status(self.status))
         assert self.status is not None
-        if self.observer:
-            self.observer.report(failed=self.status != 0)
+        if self.tracer:
+            self.tracer.report(failed=self.status != 0)
         if errors.reports != 2 and self.status == _signal.SIGKILL and self._ended():
             say("the container ended while the command ran", errors.reports)
         return exit_status(self.status)
@@ -106,7 +106,7 @@ class Supervisor:
         carried = {fd for pump in self.pumps for fd in pump.files()}
         own = {self.socket, self.wakeup, self._writer, self.master, errors.reports, self.first}
         told = {recording.fd for recording in self.recordings} | (self.journal.files() if self.journal else set())
-        return carried | own | told | ({self.observer.reader} if self.observer else set())
+        return carried | own | told | ({self.tracer.reader} if self.tracer else set())
 
     def carried(self) -> tuple[int, int]:
         """Count the bytes that the command was given, and those that it wrote."""
@@ -369,4 +369,4 @@ def _carried(act: "Callable[[], bool | None]", pump: pumps.Pump) -> "bool | None
         return act()
     except OSError as problem:
         name = "input" if pump.source == 0 else "output"
-        raise Refusal(f"cannot copy the command's {name}: {problem.strerror}") from problem
+        raise EntryError(f"cannot copy the command's {name}: {problem.strerror}") from problem

@@ -17,7 +17,7 @@ What is attached, at PLACE:
 import posix
 from _stat import S_ISDIR, S_ISLNK
 
-from ..errors import Refusal
+from ..errors import EntryError
 from ..jsonlite import WHITESPACE
 from ..linux import syscalls
 from ..linux.credentials import read_inside
@@ -255,7 +255,7 @@ def _place(root: int) -> str:
                 return path
         finally:
             posix.close(fd)
-    raise Refusal(f"the container has no empty directory for the tools: none of {', '.join(PLACES)}")
+    raise EntryError(f"the container has no empty directory for the tools: none of {', '.join(PLACES)}")
 
 
 def _open_below(root: int, path: str, flags: int, resolve: int = 0) -> int:
@@ -282,7 +282,7 @@ def _open_source(path: str) -> int:
     try:
         return posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
     except OSError as problem:
-        raise Refusal(f"the tools at {path} cannot be opened: {problem.strerror}") from problem
+        raise EntryError(f"the tools at {path} cannot be opened: {problem.strerror}") from problem
 
 
 def _overlay(layers: list[int], where: bytes, context: bytes) -> None:
@@ -298,7 +298,7 @@ def _overlay(layers: list[int], where: bytes, context: bytes) -> None:
         syscalls.mount(b"tools", DESK + b"/.tree/" + where, b"overlay", OVERLAY_FLAGS, options)
     except OSError as problem:
         reason = "this kernel has no overlayfs" if problem.errno == 19 else problem.strerror  # ENODEV
-        raise Refusal(f"cannot mount the tools: {reason}") from problem
+        raise EntryError(f"cannot mount the tools: {reason}") from problem
     finally:
         posix.close(none)
 
@@ -335,7 +335,7 @@ def _place_file(source: int, path: str) -> list[str]:
     """Copy one static program; a busybox also under the names of its applets."""
     size = posix.fstat(source).st_size
     if not 0 < size <= LARGEST_FILE:
-        raise Refusal(f"{path} is empty or larger than 1 GiB")
+        raise EntryError(f"{path} is empty or larger than 1 GiB")
     posix.mkdir(DESK + b"/bin")
     folder = posix.open(DESK + b"/bin", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     name, sent = path.rpartition("/")[2], 0
@@ -413,7 +413,7 @@ def _link_programs(root: int, folder: str, *, links: bool) -> None:
         names = [each.name for each in entries if links or not each.is_symlink() or each.name.startswith("git-remote")]
     posix.close(source)
     if len(names) > MOST_NAMES:
-        raise Refusal(f"the tools have more than {MOST_NAMES} programs in /{folder}")
+        raise EntryError(f"the tools have more than {MOST_NAMES} programs in /{folder}")
     here = posix.open(DESK, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     there = posix.open(f"{DESK.decode()}/{folder}", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     for name in names:
@@ -431,7 +431,7 @@ def _read_built(kind: str) -> bytes:
     try:
         data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
     except OSError:
-        raise Refusal(f"--tools has no {name}, which only a static program does without") from None
+        raise EntryError(f"--tools has no {name}, which only a static program does without") from None
     return bytes(data)
 
 

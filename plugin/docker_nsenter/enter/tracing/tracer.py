@@ -36,7 +36,7 @@ TRACEME = 0
 MOST = 200  # refusals that are told; a hostile command could make them without end
 
 
-class Observer:
+class Tracer:
     """Hold the watcher of one command, in the supervisor."""
 
     def __init__(self, filters: "list[Filter]", count: int, plan: "Plan", held: int) -> None:

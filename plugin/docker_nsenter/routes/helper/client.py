@@ -19,7 +19,7 @@ from ...enter.session.frames import Frames, frame
 from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
 from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
 from ...enter.session.terminal import Terminal, window_size
-from ...errors import Problem
+from ...errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Client:
                 self.status = 137
                 return
             reason = self.errors.decode("utf-8", "replace").strip().splitlines()
-            raise Problem(f"the helper ended without an answer{': ' + reason[-1] if reason else ''}")
+            raise CliError(f"the helper ended without an answer{': ' + reason[-1] if reason else ''}")
 
     def _say(self, letter: bytes, payload: bytes = b"") -> None:
         self.outgoing += frame(letter, payload)

@@ -12,17 +12,17 @@ from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach, write
 from ...enter.config import load
-from ...enter.errors import Refusal
+from ...enter.errors import EntryError
 from ...enter.hardening import exeseal
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
 from ...enter.recorded import asked
 from ...enter.session.journal import Journal
-from ...errors import Problem, again, printable
+from ...errors import CliError, again, printable
 from ...planning import defaults
 from ..local import is_here
 from . import images
-from .reaper import DIGITS, PREFIX, Watcher
+from .reaper import DIGITS, PREFIX, Reaper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def enter(planned: "Planned", more: "Sequence[Planned]" = (), document: bytes = 
     member = "mnt" in plan["namespaces"] or "pid" in plan["namespaces"]
     if plan["detach"] and not plan["cgroups"]:
         why = "would end with its helper" + ("" if member else "; join its files or its processes to be in it")
-        raise Problem(f"a detached command outside the container's cgroup {why}", again(without=["-d", "--detach"]))
+        raise CliError(f"a detached command outside the container's cgroup {why}", again(without=["-d", "--detach"]))
     _debug(plan, f"route: helper, for {planned.why}")
     helper = Helper(planned, more, document)
     status = helper.run()  # what interrupts this leaves the watcher to think that we were killed
-    helper.watcher.let_go()
+    helper.reaper.let_go()
     return status
 
 
@@ -92,14 +92,14 @@ class Helper:
         self.name = f"{PREFIX}{os.urandom(DIGITS).hex()}"
         self.socket = docker_socket()
         self.docker: int | None = None
-        self.watcher = Watcher(self.endpoint, self.name)
+        self.reaper = Reaper(self.endpoint, self.name)
 
     def run(self) -> int:
         """Start a helper and be its client; have it recorded here, too: the engine's machine may have no journal."""
         try:
             return self._recorded()
-        except Refusal as refusal:
-            raise Problem(refusal.sentence, refusal.hint, refusal.status) from None
+        except EntryError as refusal:
+            raise CliError(refusal.sentence, refusal.hint, refusal.status) from None
 
     def _recorded(self) -> int:
         required = load("/")["journal"] == "required"
@@ -111,7 +111,7 @@ class Helper:
             told.start({"SIDE": "client", "RECORDING": recording.path if recording else ""})
             for each in others:  # whose ends are the helper's to know
                 each.start({"SIDE": "client"})
-        except (Problem, Refusal):
+        except (CliError, EntryError):
             if recording:
                 recording.discard()
             raise
@@ -151,13 +151,13 @@ class Helper:
         try:
             return self._begin(wanted.name, ["python3", *PYTHON, SENT], [], images.bundle)
         except (answers.Lost, answers.NotHere) as problem:
-            raise Problem(
+            raise CliError(
                 f"the helper of image {wanted.name} did not start, which takes Python 3.10 or newer: {problem}"
             ) from None
 
     def _start_bound(self) -> "Client":
         """Start this machine's Python, bound read-only into an image that holds nothing."""
-        self.watcher.note(b"i")
+        self.reaper.note(b"i")
         image = images.empty(self.endpoint, self.name, self._connected)
         mounts = [images.bind(path, path) for path in images.python_paths()]  # all that stage 2 needs is loaded by now
         mounts.append(images.bind(LIBRARY, "/docker-nsenter"))
@@ -184,7 +184,7 @@ class Helper:
 
         packed: list[bytes] = []
         for held in self._capabilities():
-            name = self.watcher.next_name()
+            name = self.reaper.next_name()
             _debug(self.plan, f"helper: {name} of {image}, with {' '.join(held)}")
             try:
                 settings = self._settings(image, command, mounts, held)
@@ -196,7 +196,7 @@ class Helper:
             client = Client(stream)
             client.greeting(boot)
             return client
-        raise Problem(f"the engine says: {lacking}")
+        raise CliError(f"the engine says: {lacking}")
 
     def _run(self, settings: "dict[str, Any]", name: str, meanwhile: "Callable[[], object]") -> Stream:
         """Create a helper, attach, start it; `meanwhile` is called while it starts."""

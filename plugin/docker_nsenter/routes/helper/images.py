@@ -7,7 +7,7 @@ from ...engine import answers, http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonlite import dumps
-from ...errors import Problem
+from ...errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
         found = str(answers.parsed(endpoint, line).get("status", ""))
         if found.startswith("sha256:"):
             return found
-    raise Problem("the engine did not import the helper's empty image")
+    raise CliError("the engine did not import the helper's empty image")
 
 
 # --- any engine ----------------------------------------------------------------------------------------------------
@@ -130,9 +130,9 @@ def _pull(endpoint: Endpoint, name: str) -> None:
 
     try:
         pull(endpoint, name)
-    except Problem as problem:
+    except CliError as problem:
         sentence = f"the helper's image {name} can't be pulled: {problem.sentence}"
-        raise Problem(sentence) from None
+        raise CliError(sentence) from None
 
 
 def _say(text: str) -> None:

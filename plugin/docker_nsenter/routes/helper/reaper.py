@@ -26,7 +26,7 @@ PREFIX, DIGITS = "docker-nsenter-", 6  # of a client's name, and how many random
 STALE = 60.0  # seconds after which a helper that never started is nobody's
 
 
-class Watcher:
+class Reaper:
     """Hold the client's end of the watcher's pipe."""
 
     def __init__(self, endpoint: Endpoint, name: str) -> None:
