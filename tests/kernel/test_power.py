@@ -14,7 +14,7 @@ from ..weaken import PACKAGE, weakened
 from .conftest import plan_for, run_plan
 
 Unshared = Callable[..., int]
-LARGEST = 3_675  # lines of code, without comments, docstrings and blank lines
+LARGEST = 3_700  # lines of code, without comments, docstrings and blank lines
 LATE = ("__init__", "__main__")  # in every process, and loaded by whoever starts
 
 

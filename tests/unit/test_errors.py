@@ -359,12 +359,12 @@ RAISED: list[Row] = [
         lambda: request("--why", "--detach", "web", "ls"),
     ),
     ("the plan is not JSON", "", lambda: stage2.enter(b"{", Start(0), -1)),
-    ("the plan is not an object", "", lambda: validate.accept([])),
-    ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.accept({})),
+    ("the plan is not an object", "", lambda: validate.validate([])),
+    ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.validate({})),
     (
         "the plan's filters contradict its seccomp setting",
         "",
-        lambda: validate.accept({**planned("web"), "seccomp": "given"}),
+        lambda: validate.validate({**planned("web"), "seccomp": "given"}),
     ),  # type: ignore[dict-item]
     (
         "3000000000 is not a valid user or group ID: the largest is 2147483647",

@@ -66,11 +66,11 @@ def test_an_id_that_several_begin_with_is_none() -> None:
     [{"parallel": 0}, {"parallel": 101}, {"parallel": True}, {"names": ["a"]}, {"json": 1}, {"more": 1}],
 )
 def test_a_head_that_does_not_fit_its_plans_is_refused(change: dict[str, Any]) -> None:
-    assert many.accept(HEAD, 2) == HEAD
+    assert many.validate(HEAD, 2) == HEAD
     with pytest.raises(EntryError, match="the plan for several containers does not fit them"):
-        many.accept({**HEAD, **change}, 2)
+        many.validate({**HEAD, **change}, 2)
     with pytest.raises(EntryError):
-        many.accept([], 2)
+        many.validate([], 2)
 
 
 def test_what_stage_1_writes_is_what_stage_2_takes() -> None:
@@ -81,7 +81,7 @@ def test_what_stage_1_writes_is_what_stage_2_takes() -> None:
     from docker_nsenter.enter.jsonlite import loads
 
     assert document.startswith(stage2.MANY)
-    assert many.accept(loads(document), 0)["failed"] == [["gone", "it ended"]]
+    assert many.validate(loads(document), 0)["failed"] == [["gone", "it ended"]]
 
 
 def test_both_rooms_mean_the_same_number_and_the_same_words() -> None:

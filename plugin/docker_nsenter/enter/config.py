@@ -61,7 +61,7 @@ def load(files: str) -> "Config":
 
 
 def _checked(text: bytes) -> "Config":
-    """Parse it, and accept known settings only: one that is misspelt would demand nothing."""
+    """Parse it, and take known settings only: one that is misspelt would demand nothing."""
     try:
         found = jsonlite.loads(text)
     except ValueError:
