@@ -63,11 +63,11 @@ def test_the_attack_by_a_fifo_is_real(run: Run, docker: Call, nsenter: Call, plu
 
 
 @pytest.fixture
-def mounter(run: Run, docker: Call) -> Callable[[str], str]:
+def mounter(run: Run, docker: Call) -> Callable[..., str]:
     """Start a container that may mount, and let it spoil its own files."""
 
-    def start(script: str) -> str:
-        name = run("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined")
+    def start(script: str, *flags: str) -> str:
+        name = run(*(flags or ("--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined")))
         docker("exec", name, "sh", "-c", script)
         return name
 
@@ -85,11 +85,17 @@ ln -s /etc/passwd /proc/self/exe
 
 
 @pytest.mark.timeout(60)
-def test_a_faked_proc_neither_fools_nor_hangs_us(mounter: Callable[[str], str], nsenter: Call) -> None:
+def test_a_faked_proc_neither_fools_nor_hangs_us(mounter: Callable[..., str], nsenter: Call) -> None:
     name = mounter(FAKE_PROC)
     done = nsenter("-u", "1000:1000", name, "id", "-u", timeout=20)
     assert (done.returncode, done.stdout) == (0, "1000\n"), done.stderr
     done = nsenter("--pid", name, "true", timeout=20)
+    assert done.returncode == 125
+    assert "SYS_ADMIN" in done.stderr  # who may mount could also read the command's environment
+    powerful = mounter(
+        FAKE_PROC, "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_MODULE", "--security-opt", "apparmor=unconfined"
+    )
+    done = nsenter("--pid", powerful, "true", timeout=20)
     assert done.returncode == 125
     assert "no real /proc to mount" in done.stderr
 
