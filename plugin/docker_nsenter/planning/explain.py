@@ -143,7 +143,8 @@ def changes(
             other: Facts = dict(circumstances.plan(without, container))
         except CliError:  # the rest contradicts itself without this option
             continue
-        late = {"route"} if name == "tools" else {"route", "tools"}  # decided after the rest, whatever the option
+        # decided after the rest, whatever the option
+        late = {"route", "journal"} if name == "tools" else {"route", "journal", "tools"}
         differing = {
             field: [other[field], now] for field, now in dict(plan).items() if other[field] != now and field not in late
         }
