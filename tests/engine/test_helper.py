@@ -344,7 +344,7 @@ def test_a_helper_without_the_containers_files_has_the_machines(
 def test_root_on_the_engines_machine_enters_without_a_helper(run: Run, docker: Call, nsenter: Call) -> None:
     name = run()
     assert "route: local" in docker("-D", "nsenter", name, "true").stderr
-    assert f"enter {name} by the local route" in " ".join(nsenter("--dry-run", name).stdout.split())
+    assert "The route is local: process" in " ".join(nsenter("--dry-run", name).stdout.split())
     shown = nsenter("--dry-run", "--route", "helper", name).stdout
     assert "by the helper route; nothing was entered" in " ".join(shown.split())
     assert json.loads(nsenter("--dry-run", "--format=json", "--route=helper", name).stdout)["route"]["name"] == "helper"

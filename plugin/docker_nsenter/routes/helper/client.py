@@ -73,6 +73,24 @@ class Client:
                 self.frames.add(payload)
             del self._raw[: 8 + size]
 
+    def bring(self, code: bytes) -> None:
+        """Send the code of stage 2, and hear meanwhile: a helper that ends at once takes nothing and says why."""
+        fd = self.stream.fd
+        waiting = poll()
+        waiting.register(fd, POLLIN | POLLOUT)
+        os.set_blocking(fd, False)
+        while code and not self._ended:
+            events = waiting.poll()[0][1]
+            if events & ~POLLOUT:
+                self.receive()
+            try:
+                code = code[os.write(fd, code[: 1 << 16]) :]
+            except BlockingIOError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        os.set_blocking(fd, True)
+
     def greeting(self, boot: "bytes | None") -> None:
         """Wait until the helper runs; Lost when it ends instead, or runs on another kernel than `boot` names."""
         while (found := self.frames.take()) is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ...engine import answers, http
 from ...engine.endpoints import Endpoint
-from ...engine.transport import Stream, attach, write
+from ...engine.transport import Stream, attach
 from ...enter.config import load
 from ...enter.errors import EntryError
 from ...enter.hardening import exeseal
@@ -192,8 +192,8 @@ class Helper:
             except answers.Lacking as problem:
                 lacking = problem
                 continue
-            write(stream.fd, packed[-1])
             client = Client(stream)
+            client.bring(packed[-1])
             client.greeting(boot)
             return client
         raise CliError(f"the engine says: {lacking}")
