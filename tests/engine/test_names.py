@@ -233,7 +233,11 @@ def test_a_name_may_be_written_as_inspect_prints_it(run: Run, docker: Call, nsen
     for word in (f"./{name}", f"{name}/", f"../{name}", f"//{name}", ".", "..", f"{name}/json?"):
         done = nsenter(word, "true")
         assert done.returncode == 125
-        assert f"no such container: {word}" in done.stderr or "did you mean" in done.stderr
+        assert (
+            f"no running container is called {word}" in done.stderr
+            or "did you mean" in done.stderr
+            or (f"no such container: {word}" in done.stderr)
+        )
 
 
 def test_a_project_is_answered_by_its_services(replica: Replica, project: str, nsenter: Call) -> None:

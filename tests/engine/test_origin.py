@@ -38,7 +38,11 @@ def launch(plugin: Plugin, tmp_path: Path, engine: dict[str, str]) -> Launch:
 
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_no_line_goes_on_with_code_that_others_can_change(launch: Launch, line: tuple[str, ...]) -> None:
-    for spoiled in ("enter/errors.py", "look.py", ""):  # what is loaded already, what is not yet, the directory
+    for spoiled in (
+        "enter/errors.py",
+        "commands/list.py",
+        "",
+    ):  # what is loaded already, what is not yet, the directory
         done = launch(spoiled, "nsenter", *line)
         assert done.returncode == 125
         assert done.stdout == ""
@@ -51,5 +55,5 @@ def test_no_line_goes_on_with_code_that_others_can_change(launch: Launch, line: 
 def test_tab_offers_nothing_then(launch: Launch, run: Run) -> None:
     name = run()
     assert name in launch(None, "__complete", "nsenter", name[:12]).stdout
-    done = launch("look.py", "__complete", "nsenter", name[:12])
+    done = launch("commands/list.py", "__complete", "nsenter", name[:12])
     assert (done.returncode, done.stdout, done.stderr) == (0, ":4\n", "")

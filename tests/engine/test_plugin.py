@@ -143,7 +143,7 @@ def test_dry_run_enters_nothing(run: Run, docker: Call, nsenter: Call) -> None:
     assert plan["capabilities"]["base"] == "container"
     table = nsenter("--dry-run", name, "touch", "/tmp/entered")
     assert table.returncode == 0, table.stderr
-    assert "you would get" in table.stdout
+    assert "Nothing was run." in table.stdout
     assert docker("exec", name, "ls", "/tmp").stdout == ""
 
 
