@@ -75,7 +75,9 @@ def entry(seed: int) -> str:
         disturb(victim, process.pid, kind)
     out, err = process.communicate(b"some input\n", timeout=90)
     expected = {0, 125} if "-d" in options else {status}
-    if victim == "nobody" and kind != "mortal":
+    # What is beyond a container that may trace has no guard (hardening/guard.py): such an entry is refused, by its name
+    refused = process.returncode == 125 and b"could take over this command by its capabilities (SYS_PTRACE)" in err
+    if victim == "nobody" and kind != "mortal" and not (refused and kind == "watching"):
         assert process.returncode in expected - {125}, f"{words}: {process.returncode} {err!r}"
     assert b"Traceback" not in err, f"{words}: {err!r}"
     assert b"unexpected" not in err, f"{words}: {err!r}"
