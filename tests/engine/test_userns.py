@@ -71,8 +71,8 @@ def test_without_its_files_you_are_root_of_its_user_namespace(
 
 def test_its_files_without_its_user_namespace_are_refused(run: Run, nsenter: Call) -> None:
     name = run()
-    for option in ("--no-userns", "--mount"):
-        refused(nsenter(option, name, "true"), "its own user namespace", "--userns")
+    for option, hint in (("--no-userns", f"docker nsenter {name} true"), ("--mount", "--userns")):
+        refused(nsenter(option, name, "true"), "its own user namespace", hint)
 
 
 def test_the_privileges_that_are_kept_are_none_on_the_host(run: Run, nsenter: Call, tmp_path: Path) -> None:
