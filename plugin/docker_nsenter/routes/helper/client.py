@@ -336,7 +336,6 @@ class Client:
         if asked or os.getppid() == self._docker:
             self.leaving = monotonic() + (READER_PATIENCE if asked else COMPANY)
         else:
-            self._tell(signal.SIGHUP)
             self._leave()
 
     def _docker_gone(self) -> bool:
@@ -357,6 +356,7 @@ class Client:
     def _leave(self) -> None:
         """End the stream's input: the helper ends the command, at first kindly, and says its status."""
         self.leaving = 0.0
+        self._tell(self.told or signal.SIGHUP)
         if not self.deadline:
             self.terminal.restore()
             self.deadline = monotonic() + PATIENCE
