@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PTRACE_SYSCALL, PTRACE_LISTEN, PTRACE_GET_SYSCALL_INFO = 24, 0x4208, 0x420E
 PTRACE_GETEVENTMSG = 0x4201
 OPTIONS = 0x5F  # TRACESYSGOOD, TRACEFORK, TRACEVFORK, TRACECLONE, TRACEEXEC, TRACEEXIT
-EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 4, 6, 128
+EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_EXIT, EVENT_STOP = 1, 2, 3, 4, 6, 128
 ENTRY, EXIT = 1, 2
 WALL = 0x40000000
 SYSCALL_STOP = 5 | 0x80
@@ -145,10 +145,12 @@ class _Watch:
             self.endings.named(thread)  # a process just forked has its parent's name
             return (PTRACE_LISTEN if number in STOPS else PTRACE_SYSCALL), 0
         if event:
-            if event == EVENT_EXEC:
+            if event in (EVENT_FORK, EVENT_VFORK, EVENT_CLONE):  # its own first stop may come after its parent's next
+                self.endings.named(self._message(thread))
+            elif event == EVENT_EXEC:
                 self.endings.named(thread)
                 self._note(set_user_id(thread))
-            elif event == EVENT_EXIT and self._ending(thread) == SIGSYS:
+            elif event == EVENT_EXIT and self._message(thread) & 0x7F == SIGSYS:
                 self._killed(thread)
             return PTRACE_SYSCALL, 0
         if number == SIGSYS:
@@ -184,11 +186,11 @@ class _Watch:
             self._note(refused)
         return PTRACE_SYSCALL
 
-    def _ending(self, thread: int) -> int:
-        """Tell the signal that ends a thread, which can still be read about."""
-        status = bytearray(8)
-        syscalls.ptrace(PTRACE_GETEVENTMSG, thread, 0, status)
-        return int.from_bytes(status, "little") & 0x7F
+    def _message(self, thread: int) -> int:
+        """Return what a stop brings: the number of a child, or the status of a thread that ends and can be read yet."""
+        message = bytearray(8)
+        syscalls.ptrace(PTRACE_GETEVENTMSG, thread, 0, message)
+        return int.from_bytes(message, "little")
 
     def _killed(self, thread: int) -> None:
         """Note that a filter ended or trapped the call that a thread was about to make."""
