@@ -111,6 +111,7 @@ class Pump:
         if not self.ended:
             self.ended = True
             self.left = unread(self.source) if self.ours >= 0 else 2 * CHUNK  # more is in no pty
+            self.full &= self.left > 0  # a splice that found nothing said so, too
 
     def close(self) -> None:
         """Close our end, so that the command learns of it."""
