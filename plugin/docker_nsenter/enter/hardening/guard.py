@@ -8,6 +8,7 @@ does nothing here, and that no process which can see the command has in its boun
 
 import posix
 from fcntl import ioctl
+from time import sleep
 
 from ..errors import EntryError, say
 from ..hints import PARTIAL, RELAXED
@@ -26,6 +27,7 @@ DOCKERS = 0xA80425FB  # what docker gives by default: a container may begin a mo
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
+WAITS = (0.01, 0.05, 0.2)  # seconds until one that passes is looked at again: another entry's, on its way to no power
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
 HELPERS = (
     b"docker_nsenter.enter.helper",
@@ -48,6 +50,11 @@ def choose(entry: "Entry") -> None:
     if not entry.beyond:
         return
     seen = _look(entry)
+    for wait in WAITS:
+        if not (seen.passes or seen.root):
+            break
+        sleep(wait)
+        seen = _look(entry)
     if seen.passes:
         raise EntryError(
             f"process {seen.passes} of a container could take over this command by its capabilities "
