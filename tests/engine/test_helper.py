@@ -346,7 +346,7 @@ def test_root_on_the_engines_machine_enters_without_a_helper(run: Run, docker: C
     assert "route: local" in docker("-D", "nsenter", name, "true").stderr
     assert "The route is local: process" in " ".join(nsenter("--dry-run", name).stdout.split())
     shown = nsenter("--dry-run", "--route", "helper", name).stdout
-    assert "by the helper route; nothing was entered" in " ".join(shown.split())
+    assert "Nothing was run. The route is helper: as --route says." in " ".join(shown.split())
     assert json.loads(nsenter("--dry-run", "--format=json", "--route=helper", name).stdout)["route"]["name"] == "helper"
 
 
