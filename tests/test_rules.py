@@ -220,3 +220,12 @@ def test_the_launcher_and_the_scripts_are_plain_shell() -> None:
     for path in [TOP / "plugin/docker-nsenter", TOP / "scripts/lib.sh", *(TOP / "scripts" / name for name in SCRIPTS)]:
         if path.read_text().startswith("#!/bin/sh") or path.suffix == ".sh":
             subprocess.run(["sh", "-n", path], check=True)
+
+
+def test_the_test_command_runs_every_test() -> None:
+    """It names files, to run them in two halves: none may fall between."""
+    words = re.search(r"half 1 (.*?) >.*half 2 (.*?)\)", (TOP / "scripts/test").read_text(), re.S)
+    assert words
+    named = [path for pattern in " ".join(words.groups()).split() for path in TOP.glob(pattern)]
+    files = [file for path in named for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
+    assert sorted(files) == sorted(set((TOP / "tests").rglob("test_*.py")) - set((TOP / "tests/lsm").iterdir()))
