@@ -79,23 +79,23 @@ def permitted(label: str) -> None:
     """
     if active() != "selinux":
         return
-    policy, own = _selinuxfs(), label_of(None)
-    if read(f"{policy}/enforce") != b"0" and not _allows(policy, own, label):
+    policy, own = selinuxfs(), label_of(None)
+    if read(f"{policy}/enforce") != b"0" and not allows(policy, own, label):
         raise EntryError(
             f"SELinux does not let {own} start a process as {label}",
             EXEC,
         )
 
 
-def _selinuxfs() -> str:
+def selinuxfs() -> str:
     """Find SELinux's file system, or mount one that nobody else sees: no engine has to be let bind it for a helper."""
     return SELINUX if posix.access(f"{SELINUX}/enforce", posix.F_OK) else f"/proc/self/fd/{detached(b'selinuxfs')}"
 
 
-def _allows(policy: str, source: str, target: str) -> bool:
-    """Ask for a change of domain at execve as libselinux's security_compute_av(3) does."""
-    index = read(f"{policy}/class/process/index")
-    bit = int(read(f"{policy}/class/process/perms/transition"))
+def allows(policy: str, source: str, target: str, kind: str = "process", act: str = "transition") -> bool:
+    """Ask, unless for something else for a change of domain at execve, as libselinux's security_compute_av(3) does."""
+    index = read(f"{policy}/class/{kind}/index")
+    bit = int(read(f"{policy}/class/{kind}/perms/{act}"))
     fd = posix.open(f"{policy}/access", posix.O_RDWR | posix.O_CLOEXEC)
     try:
         posix.write(fd, b"%s %s %s" % (source.encode(), target.encode(), index))

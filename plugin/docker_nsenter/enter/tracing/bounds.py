@@ -7,7 +7,7 @@ risen since the command began is the proof.
 import _signal
 
 from ..errors import printable
-from ..linux import cgroups, limits, syscalls
+from ..linux import cgroups, limits, lsm, syscalls
 from ..linux.procfs import lines, read
 from . import tracee
 from .refused import Refused
@@ -48,6 +48,7 @@ class Bounds:
         """Look while the command waits for its go; what is not to be found here is not known later."""
         self._scene = scene
         self.rlimits = limits.parse(read(f"/proc/{pid}/limits"))
+        self.makes_devices = _policy_gives(pid, "mknod")
         self._seen: dict[tuple[str, str], int] = {}
         try:
             rows, hierarchies = (
@@ -182,6 +183,17 @@ class Bounds:
         if not keep:
             self._seen[path, key] = value if all_of_it else min(value, before + 1)
         return value > before
+
+
+def _policy_gives(pid: int, capability: str) -> bool:
+    """Tell whether SELinux will let a command use a capability: where not that is EPERM, as from a cgroup's list."""
+    try:
+        label = lsm.pending(pid) or read(f"/proc/{pid}/attr/current").rstrip(b"\0\n").decode("ascii", "replace")
+        policy = lsm.selinuxfs() if lsm.active() == "selinux" else ""
+        enforced = policy and read(f"{policy}/enforce") != b"0"
+        return not enforced or lsm.allows(policy, label, label, "capability", capability)
+    except OSError:  # no security module, or one that can't be asked from here
+        return True
 
 
 HIT = (("memory.events.local", "oom"), ("memory.failcnt", ""))  # the limit that was met, of v2 and v1

@@ -39,6 +39,7 @@ NONE = (0, 0, "", "")  # a call that the table does not know
 PROT_EXEC = 4
 VOID = "what the file would give (set-user-ID, capabilities) is not given"
 WHOLE_MAP = [b"0", b"0", b"4294967295"]
+MAKES_DEVICES = ("mknod", "mknodat")
 MOUNTS = ("mount", "umount2", "pivot_root", "ptrace")  # what docker's AppArmor profile refuses
 
 
@@ -94,7 +95,7 @@ def explain(
         if need and (not layers or options) and not status["CapEff"][0] >> NUMBERS[need] & 1:
             options += _given(thread, need, status, maps)
             layers.append(f"the capability {need} is missing{_to_whom(options)}")
-        _rest(thread, name, arguments, errno, layers, options)
+        _rest(thread, name, arguments, errno, bounds, layers, options)
         refused = Refused(shown, errno, layers, options)
     if refused:
         refused.own_users = maps != WHOLE_MAP
@@ -115,9 +116,12 @@ def _to_whom(options: list[str]) -> str:
     return ", which the container's root has" if options[-2:] == ["--user", "0"] else ""
 
 
-def _rest(thread: int, name: str, arguments: list[int], errno: int, layers: list[str], options: list[str]) -> None:
+def _rest(
+    thread: int, name: str, arguments: list[int], errno: int, bounds: "Bounds", layers: list[str], options: list[str]
+) -> None:
     """Add what refuses where nothing else does: the list of devices, the security module."""
-    if not layers and errno == EPERM and _is_device(thread, name, arguments):
+    makes = name in MAKES_DEVICES
+    if not layers and errno == EPERM and (bounds.makes_devices if makes else _is_device(thread, name, arguments)):
         layers.append("the container's cgroup, which lists the devices that may be used")
         options.append("--no-join-cgroup")
     _modules(thread, name, layers, options)
@@ -254,9 +258,7 @@ def _of_the_file(thread: int, name: str, arguments: list[int], errno: int) -> li
 
 
 def _is_device(thread: int, name: str, arguments: list[int]) -> bool:
-    """Tell whether a call opens or makes a device."""
-    if name in ("mknod", "mknodat"):
-        return True
+    """Tell whether a call opens a device."""
     found = tracee.mode(thread, tracee.path(thread, name, arguments)) if TABLE.get(name, NONE)[3] == "file" else 0
     return S_ISCHR(found) or S_ISBLK(found)
 
