@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from . import patience
 from .images import BUSYBOX, EMPTY, import_images
 
 TOP = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ Call = Callable[..., Done]
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> Any:
     """Wait for a condition."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * patience.PATIENCE
     while time.monotonic() < deadline:
         if value := condition():
             return value
@@ -40,7 +41,8 @@ def children(pid: int) -> list[int]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where everything must work nothing may be skipped."""
+    """Where everything must work nothing may be skipped, and where the processor is emulated all takes longer."""
+    patience.give(items)
     if os.environ.get("NSENTER_MUST_WORK"):
         for item in items:
             assert not list(item.iter_markers("skip")), f"{item.nodeid} is skipped"

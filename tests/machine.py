@@ -1,4 +1,4 @@
-"""A machine of a test's own as far as /run, /dev/log and /etc go: a mount namespace that is bound over this one's."""
+"""What the machine is like; and one of a test's own: a mount namespace with its own /run, /dev/log and /etc."""
 
 import json
 import os
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 JOURNALD = "/lib/systemd/systemd-journald"
+# Where Debian keeps this processor's libraries below /lib and /usr/lib, and which file starts its programs
+LIBRARIES = f"{os.uname().machine}-linux-gnu"
+LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}[os.uname().machine]
 SETUP = """set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run

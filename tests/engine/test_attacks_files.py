@@ -1,5 +1,6 @@
 """Attack: files and mounts of the container's that a careless root reads, opens, waits for or believes."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Run, wait_until
+from ..machine import LIBRARIES
 from .conftest import Plugin, Raw
 
 HOSTILE = {
@@ -120,9 +122,9 @@ def test_libraries_and_settings_of_the_containers_are_not_opened_before_the_comm
     run: Run, docker: Call, engine: dict[str, str], nsenter: Call
 ) -> None:
     """Each is a FIFO that nobody writes: who opens one of them waits for ever."""
-    trap = "/lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/libnss_files.so.2 /usr/lib/locale/locale-archive"
+    trap = f"/lib/{LIBRARIES}/libc.so.6 /lib/{LIBRARIES}/libnss_files.so.2 /usr/lib/locale/locale-archive"
     files = f"/etc/ld.so.preload /etc/ld.so.cache /etc/nsswitch.conf /etc/host.conf /etc/localtime /evil.so {trap}"
-    files += " /usr/lib/python3.11/encodings/idna.py /usr/lib/python3/dist-packages/apt.py /usr/bin/python3"
+    files += f" {os.path.dirname(os.__file__)}/encodings/idna.py /usr/lib/python3/dist-packages/apt.py /usr/bin/python3"
     variables = [f"{key}=/evil.so" for key in ("LD_PRELOAD", "LD_AUDIT", "PYTHONSTARTUP", "LOCPATH", "GCONV_PATH")]
     name = run(*(word for each in [*variables, "PYTHONPATH=/", "PYTHONHOME=/"] for word in ("-e", each)))
     docker("exec", name, "sh", "-c", f"for f in {files}; do mkdir -p ${{f%/*}}/; mkfifo $f; done")

@@ -15,6 +15,7 @@ import pytest
 from docker_nsenter.commands.install import loader
 
 from ..conftest import Call, Done, Run, wait_until
+from ..machine import LOADER
 from .conftest import REAL, Plugin, Raw, build
 
 # Without a C library: as a loader it is started with another program's headers. x86-64 and arm64.
@@ -87,7 +88,7 @@ def evil(run: Run, tmp_path: Path) -> str:
     subprocess.run(
         ["gcc", "-Wl,--dynamic-linker=/proc/self/exe", "-o", place / "loaded", place / "plain.c"], check=True
     )
-    names = {Path(found) for found in [loader(sys.executable)] if found} | {Path("/lib64/ld-linux-x86-64.so.2")}
+    names = {Path(found) for found in [loader(sys.executable)] if found} | {Path(LOADER)}
     volumes = [f"{attacker}:{path}:ro" for path in [*names, Path("/attacker")]]
     return run(
         "--cap-add", "SYS_PTRACE", "-v", f"{place}:/evil:ro", *(word for each in volumes for word in ("-v", each))

@@ -20,6 +20,7 @@ import pytest
 
 from ..conftest import BUSYBOX, EMPTY, Call, Run, wait_until
 from ..images import pack
+from ..machine import LIBRARIES
 
 PLACE = "/proc/fs/nfsd"
 SLEEP = ("/busybox", "sleep", "100000")
@@ -301,15 +302,15 @@ def planted(tmp_path: Path) -> tuple[str, ...]:
     )
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     found = ("/usr/lib/man-db/libman-2.11.2.so", "/usr/lib/man-db/libmandb-2.11.2.so", "/evil/evil.so")
-    folders = ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib", "/lib", "/lib64", "/usr/lib/man-db")
+    folders = (f"/usr/lib/{LIBRARIES}", f"/lib/{LIBRARIES}", "/usr/lib", "/lib", "/lib64", "/usr/lib/man-db")
     names = ("libc.so.6", "libz.so.1", "libtinfo.so.6", "libexpat.so.1", "libgdbm.so.6", "libpipeline.so.1")
-    encodings = [f"/usr/lib/x86_64-linux-gnu/gconv/{name}.so" for name in ("UTF-16", "UTF-32", "ISO8859-15", "EVIL")]
+    encodings = [f"/usr/lib/{LIBRARIES}/gconv/{name}.so" for name in ("UTF-16", "UTF-32", "ISO8859-15", "EVIL")]
     paths = {*found, *encodings, *(f"{folder}/{name}" for folder in folders for name in names)}
     paths |= {str(path) for path in Path("/usr/lib/man-db").glob("*.so")}
     modules = tmp_path / "gconv-modules"
     modules.write_text("module EVIL// INTERNAL EVIL 1\nmodule INTERNAL EVIL// EVIL 1\n")
     words = [f"-v{library}:{path}:ro" for path in sorted(paths)]
-    return (*words, f"-v{modules}:/usr/lib/x86_64-linux-gnu/gconv/gconv-modules:ro")
+    return (*words, f"-v{modules}:/usr/lib/{LIBRARIES}/gconv/gconv-modules:ro")
 
 
 def test_no_library_that_the_container_planted_is_loaded(

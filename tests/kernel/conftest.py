@@ -17,6 +17,7 @@ sys.path.insert(0, str(LIBRARY))
 from docker_nsenter.commands.install import loader  # noqa: E402
 from docker_nsenter.enter.hardening.exeseal import START  # noqa: E402
 
+from ..patience import PATIENCE  # noqa: E402
 from ..weaken import roots_own  # noqa: E402
 
 Plan = dict[str, Any]
@@ -40,7 +41,7 @@ def children(pid: int) -> list[int]:
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """Wait for a condition, at most ten seconds."""
-    for _ in range(1000):
+    for _ in range(int(1000 * PATIENCE)):
         if value := condition():
             return value
         time.sleep(0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..patience import PATIENCE
 from .conftest import Plan, plan_for, run_plan, wait_until
 from .test_seccomp import DONOR
 
@@ -44,6 +45,8 @@ CALLS = (
     "setresuid",
     "setsid",
 )
+if os.uname().machine == "aarch64":  # newer architectures have only the newer of two calls
+    CALLS = tuple({"dup2": "dup3", "readlink": "readlinkat"}.get(name, name) for name in CALLS)
 # EPERM from ptrace means another tracer and is tried again, from chdir that root may not and the user may
 ERRORS = {"clone": "EAGAIN", "chdir": "ENOENT", "ptrace": "EIO", "openat": "EIO", "read": "EIO"}
 # Of the repetitions of one call (prctl alone comes 80 times); each file is opened and read for a reason of its own
@@ -140,7 +143,8 @@ def path(target: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set
 @pytest.mark.parametrize("call", CALLS)
 def test_after_a_failed_call_nothing_has_run(call: str, path: dict[str, set[int]], target: int, tmp_path: Path) -> None:
     assert path.get(call), f"{call} is not on the path any more"
-    for number in sorted(path[call])[: MOST.get(call, 6)]:
+    every = int(PATIENCE) if call in MOST else 1  # where the processor is emulated they would take half an hour
+    for number in sorted(path[call])[: MOST.get(call, 6) : every]:
         marker = tmp_path / f"{call}-{number}"
         error = ERRORS.get(call, "EPERM")
         inject = ("strace", "-f", "-o", "/dev/null", "-e", f"trace={call}")

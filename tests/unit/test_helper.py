@@ -11,6 +11,8 @@ from docker_nsenter.routes.helper import images
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ..machine import LOADER
+
 
 @given(st.lists(st.tuples(st.sampled_from("IPDEWSC12AZX"), st.binary(max_size=300))), st.integers(1, 50))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(sent: list[tuple[str, bytes]], cut: int) -> None:
@@ -43,7 +45,7 @@ def test_the_option_wins_over_the_environment_and_that_over_the_configuration(mo
 
 def test_what_is_bound_covers_python_its_library_and_the_loader() -> None:
     paths = images.python_paths()
-    for needed in (os.path.realpath(sys.executable), os.__file__, "/lib64/ld-linux-x86-64.so.2"):
+    for needed in (os.path.realpath(sys.executable), os.__file__, LOADER):
         if Path(needed).exists():
             assert any(Path(needed).is_relative_to(path) for path in paths), needed
     assert not any("site-packages" in path for path in paths)
