@@ -9,6 +9,7 @@ import pytest
 from ..conftest import Done
 
 ENABLED = Path("/sys/kernel/security/lsm")
+ENFORCE = Path("/sys/fs/selinux/enforce")
 ADMIN = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"
 
 
@@ -25,8 +26,7 @@ def module() -> str:
 @pytest.fixture
 def admin(engine: dict[str, str], module: str) -> "Iterator[Admin]":
     """Run lines as who types at an enforcing machine: SELinux's unconfined_t, where there is SELinux."""
-    enforce = Path("/sys/fs/selinux/enforce")
-    before = enforce.read_text() if module == "selinux" else ""
+    before = ENFORCE.read_text() if module == "selinux" else ""
     if before:
         subprocess.run(["setenforce", "1"], check=True)
     yield Admin(engine, ("runcon", ADMIN) if module == "selinux" else ())
