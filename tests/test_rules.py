@@ -51,6 +51,8 @@ SCRIPTS = [
     "try",
     "test",
     "test-lsm",
+    "test-vm",
+    "vm",
     "test-engines",
     "check",
     "bench",
