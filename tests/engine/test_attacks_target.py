@@ -163,7 +163,7 @@ def test_partial_joins_leave_the_hosts_mounts_alone(run: Run, nsenter: Call, raw
     count = ("sh", "-c", "ls -d /proc/[0-9]* | wc -l; ls /sys/class/net; cat /proc/1/comm")
     lies = raw_parts(name, *count).split()
     ours = nsenter("--pid", "--net", name, *count).stdout.split()
-    assert int(ours[0]) < 10 < int(lies[0])
+    assert int(ours[0]) < int(lies[0])
     assert ours[1:] == ["lo", "sleep"]
     assert lies[-1] == Path("/proc/1/comm").read_text().strip()
     assert hosts_mounts() == mounts
