@@ -40,6 +40,12 @@ def children(pid: int) -> list[int]:
     return [int(word) for task in tasks for word in (task / "children").read_text().split()]
 
 
+def hosts_mounts() -> list[str]:
+    """List the mounts of this machine but for those of engines, which come and go."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if not point.startswith(("/var/", "/run/"))]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where everything must work nothing may be skipped, and where the processor is emulated all takes longer."""
     patience.give(items)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .conftest import children
+from .conftest import children, hosts_mounts
 from .images import BUSYBOX
 
 MARK = f"soak{os.getpid()}"
@@ -120,11 +120,7 @@ def picture() -> dict[str, object]:
     pids = {name: docker("inspect", "-f", "{{.State.Pid}}", name).strip() for name in names}
     return {
         "processes": dict(processes),
-        "mounts": [
-            line.split()[4]
-            for line in Path("/proc/self/mountinfo").read_text().splitlines()
-            if not line.split()[4].startswith(("/var/", "/run/"))  # those of engines, which come and go
-        ],
+        "mounts": hosts_mounts(),
         "states": docker("inspect", "-f", "{{.State.Status}}", *names),
         "inside": {name: len(docker("top", name, "-eo", "pid").splitlines()) for name in names},
         "tracers": {name: status_line(pid, "TracerPid") for name, pid in pids.items()},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Run, wait_until
+from ..conftest import Call, Run, hosts_mounts, wait_until
 from .conftest import run_words
 
 Engine = dict[str, str]
@@ -167,12 +167,6 @@ def test_partial_joins_leave_the_hosts_mounts_alone(run: Run, nsenter: Call, raw
     assert ours[1:] == ["lo", "sleep"]
     assert lies[-1] == Path("/proc/1/comm").read_text().strip()
     assert hosts_mounts() == mounts
-
-
-def hosts_mounts() -> list[str]:
-    """List the mounts of this machine but for those of engines, which come and go."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in points if not point.startswith(("/var/", "/run/"))]
 
 
 @pytest.fixture

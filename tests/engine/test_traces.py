@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, hosts_mounts
 
 EPOLL = r"""
 #include <errno.h>
@@ -54,7 +54,7 @@ def traces(pid: int, old: set[str]) -> dict[str, object]:
     cgroups = sorted(line.split(":")[2] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
     return {
         "stopped and zombies": states,
-        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "mounts": hosts_mounts(),
         "mounts inside": Path(f"/proc/{pid}/mountinfo").read_text(),
         "descriptors of init": sorted(os.listdir(f"/proc/{pid}/fd")),
         "cgroups": cgroups,
