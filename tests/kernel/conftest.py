@@ -94,6 +94,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "environment": {"base": "given", "set": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
         "directory": "/",
         "command": list(command),
+        "connect": [],
         "shell": None,
         "tty": False,
         "stdin": True,

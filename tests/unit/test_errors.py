@@ -492,6 +492,21 @@ RAISED: list[Row] = [
         lambda: request("--record", "x", "-d", "web", "true"),
     ),
     (
+        "--forward takes [BIND:]PORT:[HOST:]PORT, or a unix socket's path on either side, not 'x:80'",
+        "",
+        lambda: request("--forward", "x:80", "web"),
+    ),
+    (
+        "--forward can be given 64 times at most",
+        "",
+        lambda: request(*(word for port in range(65) for word in ("--forward", str(port + 1))), "web"),
+    ),
+    (
+        "--forward lasts until the command ends, so it can't be combined with --detach",
+        "",
+        lambda: request("--forward", "80", "-d", "web", "true"),
+    ),
+    (
         "'bogus' is not a command of this docker plugin",
         "docker nsenter --help",
         lambda: dispatch.run(["bogus"]),
@@ -518,6 +533,7 @@ HELD = {
     "a name is missing in {}": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
     "{} is no container of an engine's: enter it alone": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
     "no running container{} is called {}": "engine/test_many.py::test_a_pattern_means_those_that_run",
+    "cannot listen at {}: {}{}": "engine/test_forward.py::test_what_cannot_be_is_said_before_anything_listens",
     "{} containers have IDs that begin with {}": "unit/test_many.py::test_an_id_that_several_begin_with_is_none",
     "{} is for one container: several have no terminal, no input and no background": "engine/test_many.py::test_what_several_can_t_have_is_one_sentence",
     "no command is named: it is run in several containers, and a shell has no input there": "engine/test_many.py::test_a_command_has_to_be_named",
@@ -610,6 +626,7 @@ HELD = {
 UNPROVOKED = {
     "cannot join the container's cgroup from this session without root",
     "cannot become root of your engine's user namespace: {}: {}",
+    "the process that connects in the container sent {}",
     "--tools {}: the engine pulled it and does not have it",
     "--tools {}: a helper cannot mount this engine's images",
     "the helper ended without an answer{}",

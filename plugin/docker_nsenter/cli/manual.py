@@ -82,6 +82,7 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("-t", "-T", "--tty", "--no-tty"), "", "Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal"),
         (("-i", "--interactive"), "", "Keep standard input open, even without a terminal"),
         (("-d", "--detach"), "", "Run the command in the background"),
+        (("--forward",), "[BIND:]PORT:[HOST:]PORT", "Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND runs"),
         (("--record",), "FILE", "Record what is shown into a new file of this machine, for asciinema"),
         (("--record-input",), "", "Record the keys, too, and with them passwords"),
     ]),

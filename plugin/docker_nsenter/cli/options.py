@@ -205,6 +205,16 @@ def enter(
         bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open, even without a terminal")
     ] = False,
     detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
+    forward: Annotated[
+        list[str],
+        option(
+            "--forward",
+            panel=PROCESS,
+            text="Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND "
+            "runs",
+            metavar="[BIND:]PORT:[HOST:]PORT",
+        ),
+    ] = [],
     record: Annotated[
         str | None,
         option(

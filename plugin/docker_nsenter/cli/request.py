@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .forwards import Forward
+
     Namespace = tuple[str, tuple[str, ...], str]
 
 # option word, other spellings, the kernel's name; in the order of the Plan
@@ -27,6 +29,7 @@ NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 KERNEL_NAMES = tuple(row[2] for row in NAMESPACES)
 MOST_AT_ONCE = 100
+FOR_FORWARD = {"forward", "route", "helper_image"}
 FOR_SEVERAL = ("filter", "parallel", "fail_fast", "no_prefix")
 PROFILES = ("general", "baseline", "restricted", "netadmin", "sysadmin")  # kubectl debug's; profiles.py has them
 
@@ -62,6 +65,7 @@ class Request:
         self.detach: bool = values["detach"]
         self.record: str | None = values["record"]
         self.record_input: bool = values["record_input"]
+        self.forward = _forwards(values["forward"])
         self.dry_run: bool = values["dry_run"]
         self.verbose: bool = values["verbose"]
         self.listing: bool = values["listing"] or values["inspect"]
@@ -84,6 +88,8 @@ class Request:
             )
         if self.record is not None and self.detach:
             raise CliError("--record follows the command until it ends, so it can't be combined with --detach")
+        if self.forward and self.detach:
+            raise CliError("--forward lasts until the command ends, so it can't be combined with --detach")
 
     def _take_several(self) -> None:
         """Take what several containers are given, and refuse what they can't have, as compose's maintainers ruled."""
@@ -98,6 +104,7 @@ class Request:
             (self.interactive, "-i"),
             (self.detach, "-d"),
             (self.record is not None, "--record"),
+            (bool(self.forward), "--forward"),
         )
         for given, word in single:
             if given:
@@ -119,6 +126,8 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool,
         idle, reason = given & {"why"}, "--dry-run runs nothing"
     elif several:
         idle, reason = given & {"verbose"}, "only --dry-run has rows to show"
+    elif given & {"forward"} and not command and given - FOR_FORWARD - {*FOR_SEVERAL}:
+        idle, reason = given - FOR_FORWARD - {*FOR_SEVERAL}, "--forward without a command only carries connections"
     elif given & {*FOR_SEVERAL}:
         idle, reason = given & {*FOR_SEVERAL}, "one container is named"
     else:
@@ -134,6 +143,15 @@ def _to_type_again() -> list[str]:
     """Write the line without --why; an empty word stands where options may be added, before the container."""
     words, at = LINE["words"], LINE["container"]
     return [*(word for word in words[:at] if word != "--why"), "", *words[at:]]
+
+
+def _forwards(words: list[str]) -> "list[Forward]":
+    """Read --forward's words, by code that other lines do without."""
+    if not words:
+        return []
+    from . import forwards
+
+    return forwards.read(words)
 
 
 def _split_commas(words: list[str]) -> list[str]:

@@ -79,6 +79,8 @@ def plans_of(argv: list[str]) -> bytes:
     request = read_request(rest, options.words)
     assert request is not None  # the line does not ask for help
     _take_globals(request, options)
+    if request.forward:
+        raise enter.Elsewhere  # the processes of --forward begin with another one
     if request.several:
         from . import many
 
@@ -175,6 +177,10 @@ def act(request: "Request", options: "endpoints.Globals") -> int:
         from . import many
 
         return many.act(request, options)
+    if request.forward:
+        from . import forward
+
+        return forward.act(request, options, _end)
     from . import enter
 
     planned = enter.plan(request, options)

@@ -19,5 +19,7 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 | many: the collector | nothing | as above, session/collector.py |
 
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
-also have toolbox/tools.py, with --record recorded.py and session/recording.py, with --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
+also have toolbox/tools.py, with --record recorded.py and session/recording.py, with --forward forwarded.py and, of
+session/, connector.py, resolver.py and tunnel.py, in the place of a command and in a process of the caller's that holds
+nothing (listener.py). With --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
 """

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .config import Config
+    from .forwarded import Forwarded
     from .session.recording import Recording
     from .toolbox.tools import Tools
     from .validate import Plan
@@ -32,6 +33,7 @@ class Entry:
     config: "Config"
     io: Stdio
     tools: "Tools | None" = None
+    connector: "Forwarded | None" = None  # in the command's place, for --forward
     label = ""
     files_label = ""  # SELinux's for the container's files, where the command gets a label of its own
     bounding = permitted = ambient = guard = filter_count = 0

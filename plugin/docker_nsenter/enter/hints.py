@@ -56,6 +56,7 @@ VALUES = frozenset(
         "--route",
         "--helper-image",
         "--filter",
+        "--forward",
         "--parallel",
     ]
 )

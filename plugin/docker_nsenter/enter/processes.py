@@ -67,7 +67,7 @@ def _install(entry: Entry, channels: Channels) -> None:
     exeseal.entitle(entry.words, entry.title("installer"))
     _default_signals(entry)
     channels.close_supervisors()
-    entry.keep = channels.inner()
+    entry.keep += channels.inner()
     _run("install", entry, channels)
     if any(seccomp.notifies(each.program) for each in entry.filters):
         channels.say("N")
@@ -120,7 +120,7 @@ def _begin_pids(entry: Entry, channels: Channels) -> None:
 
 def _command(entry: Entry, channels: Channels) -> None:
     """Be the command's process: the last steps, the go, execve."""
-    exeseal.entitle(entry.words, "")
+    exeseal.entitle(entry.words, entry.title("connector") if entry.connector else "")
     _run("command", entry, channels)
     if not entry.plan["detach"]:
         channels.check()
@@ -132,6 +132,9 @@ def _command(entry: Entry, channels: Channels) -> None:
     if entry.tools:
         env[b"PATH"] = own + b":" + entry.tools.path
     channels.wait()
+    if entry.connector:
+        channels.close_inner()
+        entry.connector.run()
     failure = command.become(candidates, env, own)
     if entry.tools and failure.errno in (command.ENOENT, command.ENOTDIR):
         failure = command.become(

@@ -26,8 +26,7 @@ class Stdio:
         """Begin with nothing opened."""
         self.inner = [-1, -1, -1]
         self.flows: list[tuple[str, int, int, int]] = []  # for pumps.begin
-        self.master = -1
-        self.slave = -1
+        self.master = self.slave = -1
         self.pipes: list[tuple[int, int]] = []  # those that another process has made
 
     def take_pipes(self, labels: "tuple[str, str]", uid: int) -> None:
@@ -43,8 +42,7 @@ class Stdio:
         """Close the command's ends in the supervisor, so that end-of-file can be seen."""
         for fd in {*self.inner, self.slave} - {-1, 0, 1, 2}:
             posix.close(fd)
-        self.inner = [-1, -1, -1]
-        self.slave = -1
+        self.inner, self.slave = [-1, -1, -1], -1
 
 
 def fill_standard() -> None:
@@ -85,13 +83,13 @@ def prepare(
         io.flows.append(("outward", io.master, 1, -1))
         if not posix.isatty(2):
             io.take_pipes(labels, uid)
-            io.inner[2] = _outward(io, 2)
+            io.inner[2] = outward(io, 2)
         return io
     io.take_pipes(labels, uid)
     io.inner[0] = _inward(io) if stdin else _end_of_file(io)
-    io.inner[1] = _outward(io, 1)
+    io.inner[1] = outward(io, 1)
     same = posix.fstat(1)[:3] == posix.fstat(2)[:3]
-    io.inner[2] = io.inner[1] if same else _outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
+    io.inner[2] = io.inner[1] if same else outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
     return io
 
 
@@ -108,7 +106,8 @@ def _inward(io: Stdio) -> int:
     return reader
 
 
-def _outward(io: Stdio, fd: int) -> int:
+def outward(io: Stdio, fd: int) -> int:
+    """Make a pipe to one of the caller's descriptors, and return the command's end."""
     reader, writer = io.pipe()
     posix.set_blocking(reader, False)
     io.flows.append(("outward", reader, fd, reader))

@@ -132,6 +132,11 @@ def _prepare_environment(entry: Entry) -> None:
 
 def _prepare_stdio(entry: Entry) -> None:
     plan = entry.plan
+    if plan["connect"]:
+        from .forwarded import Forwarded  # only where there is one
+
+        entry.connector = Forwarded(entry)
+        return
     uid = entry.host_id(entry.credentials.uid, "uid_map") if entry.credentials else posix.geteuid()
     root = (
         entry.target.root()
@@ -266,6 +271,11 @@ def _part_sockets(entry: Entry) -> None:
         landlock.scope_sockets()
 
 
+def _leave_files(entry: Entry) -> None:
+    if entry.connector:
+        entry.connector.leave_files(entry.joined)
+
+
 def _take_stdio(entry: Entry) -> None:
     stdio.take_over(entry.io)
 
@@ -354,6 +364,7 @@ INSTALL: "tuple[Step, ...]" = (
     ("attach the tools", _attach_tools),  # in a copy of the container's mount namespace that nobody else has
     ("separate the container's programs from the host's processes", _part_processes),  # without its pid namespace
     ("separate the container's programs from the host's sockets", _part_sockets),  # abstract ones: no file guards them
+    ("leave all files behind", _leave_files),  # what connects for --forward opens none
     ("set up standard input and output", _take_stdio),
     ("change to the working directory", _change_directory),
     ("drop to the container's user and capabilities", _drop),  # bounding first: it needs SETPCAP

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         environment: PlannedEnvironment
         directory: str | None
         command: list[str]
+        connect: list[str]
         shell: str | None
         tty: bool
         stdin: bool
@@ -210,6 +211,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "environment": _record({"base": _one_of("given", "target"), "set": _words}),
     "directory": _optional(_path),
     "command": _words,
+    "connect": _words,
     "shell": _optional(_text),
     "tty": _boolean,
     "stdin": _boolean,

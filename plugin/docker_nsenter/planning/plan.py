@@ -62,6 +62,7 @@ def make_plan(
         "environment": _environment(request, container, environ, inside=inside, tty=tty),
         "directory": _directory(request, container, inside=inside),
         "command": request.command or _hosts_shell(request, environ, inside=inside),
+        "connect": [],  # commands/forward.py's Plan has some
         "shell": request.shell,
         "tty": tty,
         "stdin": request.interactive or not stdin_tty or (tty and not request.detach),

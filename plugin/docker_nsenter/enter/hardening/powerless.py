@@ -130,7 +130,7 @@ def carrier(pid: int, files: "Iterable[int]", also: "Iterable[int]" = (), record
     Of `recordings` a line that was not written whole may be cut off.
     """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
-    _drop(KILL, files, _program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
+    drop(KILL, files, program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
 
 
 def watcher(files: "Iterable[int]") -> None:
@@ -138,19 +138,24 @@ def watcher(files: "Iterable[int]") -> None:
     reading = (posix.O_CLOEXEC, posix.O_CLOEXEC | LARGE)
     values: dict[tuple[int, int], Argument] = {PTRACE: (0, SEIZED)}
     values |= {LOOK["openat"]: (2, reading), LOOK["open"]: (1, reading)}
-    _drop(WATCH, files, _program({**CARRY, **LOOK}, values))
+    drop(WATCH, files, program({**CARRY, **LOOK}, values))
 
 
 def writer(files: "Iterable[int]") -> None:
     """Keep these descriptors and nothing else: not even the right to signal."""
-    _drop(0, files, _program({**CARRY}, {KILLING: (0, ())}))
+    drop(0, files, program({**CARRY}, {KILLING: (0, ())}))
 
 
-def _drop(keep: int, files: "Iterable[int]", program: bytes) -> None:
+def drop(keep: int, files: "Iterable[int]", code: bytes) -> None:
     """Close, drop, and install the filter, which is the last call that it does not know."""
     close_others(files)
     capset.drop_bounding(0)
     capset.set_process(keep, keep, 0)
+    install(code)
+
+
+def install(program: bytes) -> None:
+    """Allow only these system calls from now on, and no new privileges."""
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     code = bytearray(program)
     descriptor = bytearray((len(code) // 8).to_bytes(8, "little") + syscalls.address(code).to_bytes(8, "little"))
@@ -167,7 +172,7 @@ def close_others(files: "Iterable[int]") -> None:
     syscalls.close_range(first, 0xFFFFFFFF, 0)
 
 
-def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int], Argument]") -> bytes:
+def program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int], Argument]") -> bytes:
     """Write the filter: the machine, the calls with free arguments, those with chosen ones, the deadly ones."""
     fixed: dict[tuple[int, int], Argument] = {
         FCNTL: (1, (F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ)),
@@ -192,8 +197,7 @@ def _program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int],
 
 def _on(row: tuple[int, int], then: list[bytes]) -> list[bytes]:
     """Write what is to be done on one call, which must end in a return."""
-    number = row[syscalls.MACHINE == "aarch64"]
-    return [_word(EQUAL, number, 0, len(then)), *then] if number >= 0 else []
+    return [_word(EQUAL, at, 0, len(then)), *then] if (at := row[syscalls.MACHINE == "aarch64"]) >= 0 else []
 
 
 def _load(argument: int) -> bytes:

@@ -216,10 +216,10 @@ class Inward(Pump):
                 return
 
 
-def grow(pipe: int) -> None:
+def grow(pipe: int, size: int = CHUNK) -> None:
     """Have a pipe hold more from now on."""
     try:
-        fcntl.fcntl(pipe, F_SETPIPE_SZ, CHUNK)
+        fcntl.fcntl(pipe, F_SETPIPE_SZ, size)
     except PermissionError:  # this user's pipes hold as much as they may (pipe-user-pages-soft)
         return
 

@@ -164,7 +164,8 @@ class Helper:
         command = [os.path.realpath(sys.executable), *PYTHON, BOUND]
         boot = read("/proc/sys/kernel/random/boot_id")
         client = self._begin(image, command, mounts, lambda _: b"", boot)
-        if "mnt" not in self.plan["namespaces"] and self.plan["directory"] is None:
+        outside = "mnt" not in self.plan["namespaces"] and not self.plan["connect"]
+        if outside and self.plan["directory"] is None:
             self.plan["directory"] = os.getcwd()
         return client
 
