@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-__all__ = ["LINE", "CliError", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
+__all__ = ["LINE", "UNTYPED", "CliError", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
 
 LINE: "hints.Line" = {"words": [], "options": 0, "container": 0}  # what was typed, as soon as it has been read
+# Docker's own options for an engine that no word names: sudo drops DOCKER_HOST, and root has contexts of its own
+UNTYPED: list[str] = []
 
 
 SYSTEM = "/usr/local/lib/docker/cli-plugins"
@@ -97,7 +99,7 @@ def _distance(one: str, other: str) -> int:
 
 def as_root() -> str:
     """Write the line that was typed, for root; and first what makes the plugin known to root's docker."""
-    line = again(before=["sudo"])
+    line = again(before=["sudo"], globally=UNTYPED)
     package = __file__.rpartition("/")[0]
     if posix.stat(package).st_uid == 0 or any(_is_there(f"{place}/docker-nsenter") for place in SYSTEM_PLACES):
         return line

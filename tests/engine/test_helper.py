@@ -119,7 +119,7 @@ def test_who_is_in_the_docker_group_enters_without_root(
     group = os.stat(engine["DOCKER_HOST"].removeprefix("unix://")).st_gid
     name = run()
     done = unprivileged("-D", "nsenter", "--net-only", name, "cat", "/proc/net/dev", group=group)
-    assert "route: helper, for only root may enter from outside the engine" in done.stderr
+    assert "route: helper: only root can enter directly" in done.stderr
     assert "lo:" in done.stdout, done.stderr
     assert "eth" not in done.stdout
 
@@ -344,16 +344,16 @@ def test_a_helper_without_the_containers_files_has_the_machines(
 def test_root_on_the_engines_machine_enters_without_a_helper(run: Run, docker: Call, nsenter: Call) -> None:
     name = run()
     assert "route: local" in docker("-D", "nsenter", name, "true").stderr
-    assert "The route is local: process" in " ".join(nsenter("--dry-run", name).stdout.split())
+    assert "Nothing was run. It would run directly: process" in " ".join(nsenter("--dry-run", name).stdout.split())
     shown = nsenter("--dry-run", "--route", "helper", name).stdout
-    assert "Nothing was run. The route is helper: as --route says." in " ".join(shown.split())
+    assert "Nothing was run. It would run by a helper: as --route says." in " ".join(shown.split())
     assert json.loads(nsenter("--dry-run", "--format=json", "--route=helper", name).stdout)["route"]["name"] == "helper"
 
 
 def test_a_process_without_an_engine_has_no_helper(nsenter: Call) -> None:
     done = nsenter("--route", "helper", "pid:1", "true")
     assert done.returncode == 125
-    assert done.stderr.startswith("docker nsenter: a helper runs on an engine, and there is none that answers")
+    assert done.stderr.startswith("docker nsenter: a helper needs an engine, and none answers")
 
 
 # --- nothing stays -------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_a_shell_into_a_pipe_says_what_to_type_and_that_works(
 ) -> None:
     name, before = run(), modes(shell)
     shell.sendline(f"docker nsenter {name} | tee {tmp_path}/log")
-    shell.expect("a shell would end at once")
+    shell.expect("a shell needs a terminal")
     shell.expect(f"hint: (docker nsenter -it {name})\r\n")
     assert shell.match
     line = str(shell.match.group(1))

@@ -79,7 +79,7 @@ def test_without_root_the_list_says_what_cannot_be_read(run: Run, engine: dict[s
         os.chmod(parent, mode)
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
-    assert "only root may read" in done.stdout.replace("\n", " ")
+    assert "only root can ask the kernel" in done.stdout.replace("\n", " ")
 
 
 def test_the_card_of_a_process_needs_no_engine(run: Run, nsenter: Call, pid_of: Any) -> None:

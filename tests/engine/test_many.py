@@ -119,7 +119,7 @@ def test_filters_are_docker_ps_s(run: Run, nsenter: Call) -> None:
     assert list(by_container(nsenter("--filter", f"label=tier={tier}", "*", "echo", "x").stdout)) == [chosen]
     assert list(by_container(nsenter("--filter", f"label=tier={tier}", f"{chosen},{other}", "id").stdout)) == [chosen]
     for line, sentence in {
-        ("--filter", "label=no", other): f"the filters leave no running container of {other}",
+        ("--filter", "label=no", other): f"no running container is called {other} and passes the filters",
         ("--filter", "label", "*"): "bad format of filter (expected name=value): label",
         ("--filter", "colour=red", "*"): "the engine says: Invalid filter 'colour'",
     }.items():
@@ -135,15 +135,15 @@ def test_a_name_that_nothing_has_ends_all_before_anything_runs(run: Run, nsenter
     assert done.stderr.startswith(f"docker nsenter: no such container: {wrong}")
     assert nsenter(f"{name},", "true").stderr.startswith(f"docker nsenter: a name is missing in {name},\n")
     process = nsenter(f"{name},pid:1", "true")
-    assert process.stderr.startswith("docker nsenter: pid:1 is no container of an engine's: enter it alone")
+    assert process.stderr.startswith("docker nsenter: pid:1 is a process, not a container: enter it alone")
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("-t",), "-t is for one container: several have no terminal, no input and no background"),
-        (("-i",), "-i is for one container: several have no terminal, no input and no background"),
-        (("-d",), "-d is for one container: several have no terminal, no input and no background"),
+        (("-t",), "-t works for one container, not for several"),
+        (("-i",), "-i works for one container, not for several"),
+        (("-d",), "-d works for one container, not for several"),
         (("--parallel", "0"), "--parallel takes a number from 1 to 100, not '0'"),
     ],
 )
@@ -154,7 +154,7 @@ def test_what_several_can_t_have_is_one_sentence(nsenter: Call, options: tuple[s
 
 def test_a_command_has_to_be_named(nsenter: Call) -> None:
     assert nsenter("a,b").stderr == (
-        "docker nsenter: no command is named: it is run in several containers, and a shell has no input there\n"
+        "docker nsenter: no command given: a shell can't run in several containers at once\n"
     )
 
 

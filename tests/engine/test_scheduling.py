@@ -77,7 +77,7 @@ def test_a_lower_limit_of_the_callers_is_the_containers_or_is_said(run: Run, eng
     ):
         assert (done.stdout, done.stderr) == ("70\n", "")
     else:
-        sentence = "the command's limits are lower than the container's, for ours can't be raised: Max open files 50"
+        sentence = "some limits are lower than the container's, as yours can't be raised: Max open files 50"
         assert (done.stdout, done.stderr) == ("50\n", f"docker nsenter: {sentence}\n")
 
 

@@ -170,7 +170,7 @@ def test_where_a_record_is_demanded_there_is_no_entry_without_it(
     machine.demand(journal="required")
     pid, mark = unshared(), tmp_path / "mark"
     plan = plan_for(pid, "touch", str(mark), journal=CALLER)
-    sentence = "docker nsenter: this machine demands a record of every entry, and its journal takes none\n"
+    sentence = "docker nsenter: this machine wants a journal line for each command, and its journal takes none\n"
     done = run_plan(plan, before=machine.before)
     assert (done.returncode, done.stderr) == (125, sentence)
     stuck = machine.listen(JOURNAL, room=1)

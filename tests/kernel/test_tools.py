@@ -106,7 +106,7 @@ def test_without_its_starter_a_tree_is_refused_and_a_static_program_named(
     starter.unlink()
     done = run_plan(with_tools(unshared(), "true"), library=roots_own(library))
     assert done.returncode == 125
-    assert done.stderr.startswith(f"docker nsenter: --tools has no {starter.name}, which only a static program")
+    assert done.stderr.startswith(f"docker nsenter: --tools has no {starter.name}, and only a static program")
 
 
 def test_a_process_with_the_hosts_files_needs_no_tools(unshared: Callable[..., int]) -> None:

@@ -526,17 +526,17 @@ RAISED: list[Row] = [
 # sentence: the test that holds it, with the kernel's or the engine's help
 HELD = {
     "process {} of a container could take over this command by its capabilities ({}), and so get {}": "engine/test_attacks_partial.py::test_beside_a_process_that_may_trace_nothing_is_run",
-    "processes of containers can see this command, and hold every capability that could keep them from {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
+    "containers could take over this command, as no capability is left that they lack, and so get {}": "engine/test_attacks_partial.py::test_who_sees_the_command_decides_which_guard_it_gets",
     "the engine at {} does not answer within {} seconds (pid:N enters without it)": "engine/test_lookup.py::test_an_engine_that_hangs_is_given_up",
-    "the filters leave no running container of {}": "engine/test_many.py::test_filters_are_docker_ps_s",
+    "no running container is called {} and passes the filters": "engine/test_many.py::test_filters_are_docker_ps_s",
     "bad format of filter (expected name=value): {}": "engine/test_many.py::test_filters_are_docker_ps_s",
     "a name is missing in {}": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
-    "{} is no container of an engine's: enter it alone": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
+    "{} is a process, not a container: enter it alone": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
     "no running container{} is called {}": "engine/test_many.py::test_a_pattern_means_those_that_run",
     "cannot listen at {}: {}{}": "engine/test_forward.py::test_what_cannot_be_is_said_before_anything_listens",
     "{} containers have IDs that begin with {}": "unit/test_many.py::test_an_id_that_several_begin_with_is_none",
-    "{} is for one container: several have no terminal, no input and no background": "engine/test_many.py::test_what_several_can_t_have_is_one_sentence",
-    "no command is named: it is run in several containers, and a shell has no input there": "engine/test_many.py::test_a_command_has_to_be_named",
+    "{} works for one container, not for several": "engine/test_many.py::test_what_several_can_t_have_is_one_sentence",
+    "no command given: a shell can't run in several containers at once": "engine/test_many.py::test_a_command_has_to_be_named",
     "--parallel takes a number from 1 to {}, not {}": "engine/test_many.py::test_what_several_can_t_have_is_one_sentence",
     "the plan for several containers does not fit them": "unit/test_many.py::test_a_head_that_does_not_fit_its_plans_is_refused",
     "the engine says: {}": "engine/test_lookup.py::test_a_reply_that_is_not_what_it_should_be",
@@ -575,13 +575,13 @@ HELD = {
     "process {} on this machine does not belong to the container: the engine runs on another kernel, in another pid namespace, or with a "
     "runtime that hides its processes": "engine/test_lookup.py::test_a_pid_that_is_not_the_containers_is_never_entered",
     "the kernel does not confirm that the interpreter is sealed": "kernel/test_seal.py::test_the_command_does_not_start_in_an_interpreter_that_cannot_be_sealed",
-    "a helper runs on an engine, and there is none that answers": "engine/test_helper.py::",
+    "a helper needs an engine, and none answers": "engine/test_helper.py::",
     "entering a container's namespaces on this machine needs root": "engine/test_helper.py::",
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
     "--tools needs the container's files: without them you already have this machine's programs": "engine/test_tools.py::",
     "cannot mount the tools: {}": "kernel/test_tools.py::",
     "--tools: the process already has this machine's files and programs": "kernel/test_tools.py::",
-    "a shell would end at once: with its output elsewhere it gets no terminal and no input": (
+    "a shell needs a terminal, and gets none while its output goes elsewhere": (
         "engine/test_jobs.py::test_a_shell_into_a_pipe_says_what_to_type_and_that_works"
     ),
     "--tools is empty: it takes host, an image or a path": "engine/test_tools.py::",
@@ -602,10 +602,10 @@ HELD = {
     "--tools {}: the current directory was deleted": (
         "engine/test_scheduling.py::test_a_deleted_directory_of_the_callers_is_named_only_where_it_is_meant"
     ),
-    "--tools has no {}, which only a static program does without": "kernel/test_tools.py::",
+    "--tools has no {}, and only a static program runs without it": "kernel/test_tools.py::",
     "the container stopped before the command could start": "kernel/test_faults.py::",
     "process {} ended before the command could start": "kernel/test_faults.py::",
-    "this machine demands a record of every entry, and its journal takes none": "kernel/test_journal.py::test_where_a_record_is_demanded_there_is_no_entry_without_it",
+    "this machine wants a journal line for each command, and its journal takes none": "kernel/test_journal.py::test_where_a_record_is_demanded_there_is_no_entry_without_it",
     "cannot read {}: {}": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
     "{} is not a file": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
     "{} is not a JSON object": "kernel/test_journal.py::test_a_setting_that_is_not_understood_ends_the_entry",
@@ -614,9 +614,9 @@ HELD = {
     "{} can't be relied on: {} is not root's alone": "kernel/test_journal.py::test_a_file_that_others_can_change_is_not_relied_on",
     "cannot record to {}: {}": "kernel/test_recording.py::test_only_a_new_file_is_recorded_to",
     "the recording that this machine demands can't go on: {}; the command is ended": "kernel/test_recording.py::test_a_demanded_recording_is_bounded_and_its_command_with_it",
-    "this machine records what holds more than the container, and a detached command can't be recorded": "kernel/test_recording.py::test_what_holds_more_than_the_container_is_recorded_where_that_is_demanded",
-    "this machine records what holds more than the container, and can't: {}: {}": "kernel/test_recording.py::test_without_the_directory_nothing_that_holds_more_is_run",
-    "this machine records what holds more than the container, and {} is full: {} of {} bytes, and one more may take {}": "kernel/test_recording.py::test_a_demanded_recording_is_bounded_and_its_command_with_it",
+    "this machine records what has more power than its container, and a detached command can't be recorded": "kernel/test_recording.py::test_what_holds_more_than_the_container_is_recorded_where_that_is_demanded",
+    "this machine records what has more power than its container, and can't: {}: {}": "kernel/test_recording.py::test_without_the_directory_nothing_that_holds_more_is_run",
+    "this machine records what has more power than its container, and {} is full: {} of {} bytes, and one more may take {}": "kernel/test_recording.py::test_a_demanded_recording_is_bounded_and_its_command_with_it",
     "the working directory lies outside the container": "engine/test_attacks_leaks.py::test_the_working_directory_check_is_needed",
     "this container could write to the host's files through the plugin's process; preventing that needs Linux 5.12": (
         "kernel/test_faults.py::"
@@ -670,6 +670,7 @@ def test_the_hint_is_the_whole_line_with_the_right_name() -> None:
 
 def test_who_installed_it_for_himself_is_not_told_to_say_sudo_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     typed(["-c", "b"], ["-u", "a b", "web"], 0)
+    monkeypatch.setattr(errors, "UNTYPED", [])
     monkeypatch.setattr(errors, "SYSTEM_PLACES", ["/nowhere"])
     real = posix.stat
     others = SimpleNamespace(st_uid=1000)
@@ -677,6 +678,18 @@ def test_who_installed_it_for_himself_is_not_told_to_say_sudo_alone(monkeypatch:
     install_first, again = errors.as_root().split(" && ")
     assert install_first == f"sudo {TOP}/scripts/install --system"
     assert again == "sudo docker -c b nsenter -u 'a b' web"
+
+
+def test_root_is_told_to_ask_the_same_engine_which_sudo_would_forget(tmp_path: Path) -> None:
+    typed(["-D"], ["web"], 0)
+    for words, environ, hint in (
+        ([], {"DOCKER_HOST": "unix:///run/my.sock"}, "sudo docker -D -H unix:///run/my.sock nsenter web"),
+        (["-H", "unix:///run/my.sock"], {}, "sudo docker -D nsenter web"),  # typed: in the line already
+        ([], {}, "sudo docker -D nsenter web"),
+    ):
+        options, _, _ = endpoints.split([*words, "nsenter", "web"])
+        endpoints.endpoint(options, {**environ, "DOCKER_CONFIG": str(tmp_path)})
+        assert errors.as_root().endswith(hint)
 
 
 def test_a_context_that_can_t_be_read(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_an_engine_elsewhere_is_taken_at_its_word() -> None:
     assert (web["beyond_default"], web["below_default"], web["seccomp_filters"]) == (["NET_ADMIN"], ["CHOWN"], 1)
     assert web["namespaces"]["pid"]["of"] == "host"
     assert proxy["namespaces"]["net"]["with"] == ["web"]
+    assert (web["namespaces"]["net"]["of"], web["namespaces"]["net"]["with"]) == ("shared", ["proxy"])
+    assert web["namespaces"]["uts"]["of"] == "own"
     assert "another machine" in found["notes"][0]
 
 
@@ -140,3 +142,17 @@ def test_answers_that_follow_each_other_are_told_apart() -> None:
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     )
     assert [connection.receive() for _ in range(3)] == [(200, b"{}"), (200, b"[1,2]"), (404, b"")]
+
+
+def test_where_a_column_would_break_a_word_each_container_is_a_paragraph(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = listing([container("web", cap_add=["DAC_READ_SEARCH"], user="65532")], local=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    drawn.show(found)
+    said = capsys.readouterr().out
+    assert {"web", "capabilities", "+DAC_READ_SEARCH", "unlimited"} <= {*said.replace(",", "").split()}
+    assert max(map(len, said.splitlines())) <= 60
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn.show(found)
+    assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["container", "user", "memory"]

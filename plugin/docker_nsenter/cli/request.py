@@ -108,9 +108,9 @@ class Request:
         )
         for given, word in single:
             if given:
-                raise CliError(f"{word} is for one container: several have no terminal, no input and no background")
+                raise CliError(f"{word} works for one container, not for several")
         if not self.command and not self.dry_run:
-            raise CliError("no command is named: it is run in several containers, and a shell has no input there")
+            raise CliError("no command given: a shell can't run in several containers at once")
 
 
 def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool, several: bool) -> None:

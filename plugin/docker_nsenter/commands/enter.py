@@ -38,7 +38,7 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     made["journal"].update(asks(environ, endpoint))
     if not (request.command or made["stdin"] or request.detach or request.dry_run):
         hint = again(add=["-it" if request.tty is None else "-i"])
-        raise CliError("a shell would end at once: with its output elsewhere it gets no terminal and no input", hint)
+        raise CliError("a shell needs a terminal, and gets none while its output goes elsewhere", hint)
     if request.tools is not None:
         add_tools(request, options, made)
     return Planned(request, container, endpoint, made, why)

@@ -27,7 +27,6 @@ SCHEMA = "docker-nsenter.list/1"
 OWN: dict[str, int] = {}
 EVERY_ID = [[0, 0, (1 << 32) - 1]]  # the map of the first user namespace
 ENDED = (2, 3, 22)  # ENOENT, ESRCH; EINVAL: a zombie's mounts
-NO_ROOT = "only root may read"
 # Where the engine says what the kernel only tells root
 MODES = {"net": "network_mode", "pid": "pid_mode", "ipc": "ipc_mode", "uts": "uts_mode", "user": "userns_mode"}
 
@@ -69,7 +68,7 @@ def describe(container: "Container", *, local: bool) -> "Row":
         "notes": [],
     }
     if not local:
-        row["notes"].append("the engine is on another machine: this is its word, not the kernel's")
+        row["notes"].append("the engine is on another machine: this is what it says, not what the kernel says")
     seen = while_it_lives(container, row, lambda target: _facts(target, container)) if local else None
     row["notes"] += (seen := seen or _facts(None, container)).pop("notes")
     row.update(seen)
@@ -97,7 +96,7 @@ def while_it_lives(container: "Container", row: "Row", look: "Callable[[Target],
     except OSError as problem:
         if problem.errno not in ENDED:
             raise
-        row["notes"].append(f"{container.name}: its first process has ended: the engine's word is shown")
+        row["notes"].append(f"{container.name}: its first process has ended: this is what the engine says")
         return None
     finally:
         if target:
@@ -115,10 +114,10 @@ def process_of(container: "Container", row: "Row") -> "Target | None":
     try:
         target = Target(container.pid)
         if os.geteuid() == 0 and not target.is_of(container.id, container.owner):
-            row["notes"].append(f"{container.name}: its processes are not this kernel's: the engine's word is shown")
+            row["notes"].append(f"{container.name}: its processes run on another kernel: this is what the engine says")
             return None
     except EntryError:
-        row["notes"].append(f"{container.name}: its process has ended, or is another kernel's")
+        row["notes"].append(f"{container.name}: its process has ended, or runs on another kernel")
         return None
     return target
 
@@ -160,9 +159,7 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
     if target and inodes.get("user") is None:
         found["user"]["of"] = "host" if restrictions.id_map(target, "uid_map") == EVERY_ID else "own"
     if target and None in inodes.values():
-        notes.append(
-            f"{NO_ROOT} which namespaces a process is in: the engine's word is shown (sudo shows the kernel's)"
-        )
+        notes.append("the namespaces are what the engine says: only root can ask the kernel (sudo)")
     return found
 
 
@@ -186,17 +183,22 @@ def _by_mode(container: "Container", name: str) -> str:
 def relate(found: "list[Row]") -> None:
     """Say which containers share a namespace, and whose it was first."""
     by_id = {row["id"]: row["name"] for row in found}
-    members: dict[tuple[str, int], list[str]] = {}
+    members: dict[tuple[str, object], list[str]] = {}
     for row, name, space in _spaces(found):
         if space["joined"]:
             space["joined"] = by_id.get(space["joined"], space["joined"][:12])
-        if space["inode"] is not None and space["of"] != "host":
-            members.setdefault((name, space["inode"]), []).append(row["name"])
+        if space["of"] != "host":
+            members.setdefault((name, _which(row, space)), []).append(row["name"])
     for row, name, space in _spaces(found):
-        others = [each for each in members.get((name, space["inode"] or 0), []) if each != row["name"]]
+        others = [each for each in members.get((name, _which(row, space)), []) if each != row["name"]]
         if others or space["joined"]:
             space["of"] = "shared"
             space["with"] = others or [space["joined"]]
+
+
+def _which(row: "Row", space: "Row") -> object:
+    """Tell namespaces of a kind apart: by the kernel's number, else by the container whose it was first."""
+    return space["inode"] or space["joined"] or row["name"]
 
 
 def _spaces(found: "list[Row]") -> "Iterator[tuple[Row, str, Row]]":

@@ -7,7 +7,7 @@ Parsing copies pflag, the Go library that docker uses; the choice of the engine 
 import posix
 
 from ..enter.jsonlite import loads
-from ..errors import LINE, CliError, shell_line
+from ..errors import LINE, UNTYPED, CliError, shell_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def endpoint(options: Globals, environ: "Mapping[str, str]") -> Endpoint:
     if isinstance(own, dict):
         found.settings = {str(key): str(value) for key, value in own.items()}
     found.words, found.directory = options.words, directory
+    named = options.context or options.host_given or found.host == DEFAULT_HOST
+    UNTYPED[:] = [] if named else ["-H", found.host]
     return found
 
 

@@ -43,7 +43,7 @@ def find(endpoint: "Endpoint", word: str, filters: list[str], *, paused_ok: bool
             raise _nobody(part, word, rows, endpoint, known, filters)
         chosen.update((row["Id"], row) for row in meant)
     if not chosen:
-        raise CliError(f"the filters leave no running container of {word}", again(docker=["ps"]))
+        raise CliError(f"no running container is called {word} and passes the filters", again(docker=["ps"]))
     return _looked_up(endpoint, sorted(chosen.values(), key=names.name_of), paused_ok=paused_ok)
 
 
@@ -53,7 +53,7 @@ def _refuse_odd(word: str, parts: list[str]) -> None:
         raise CliError(f"a name is missing in {word}", again(container=right))
     process = next((part for part in parts if part.startswith("pid:")), "")
     if process:
-        raise CliError(f"{process} is no container of an engine's: enter it alone", again(container=process))
+        raise CliError(f"{process} is a process, not a container: enter it alone", again(container=process))
 
 
 def _listed(endpoint: "Endpoint", filters: list[str], *, every: bool) -> "list[Row]":
@@ -102,7 +102,7 @@ def _nobody(
 ) -> CliError:
     """Say that a part means no container."""
     if not WILD.isdisjoint(part):
-        more = " that the filters leave" if filters else ""
+        more = " that passes the filters" if filters else ""
         return CliError(f"no running container{more} is called {part}", again(docker=["ps"]))
     believed = [names.believable(row, lambda image: labels_of(endpoint, image), known) for row in rows]
     running = [row for row in believed if row.get("State", "running") in RUNS]

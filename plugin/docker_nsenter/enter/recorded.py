@@ -54,7 +54,7 @@ def _demanded(entry: "Entry") -> Recording:
     config, plan = entry.config, entry.plan
     if plan["detach"]:
         raise EntryError(
-            "this machine records what holds more than the container, and a detached command can't be recorded",
+            "this machine records what has more power than its container, and a detached command can't be recorded",
             {"without": ["--detach", "-d"]},
         )
     name = f"{strftime('%Y%m%dT%H%M%SZ', gmtime())}-{plan['journal']['entry']}.cast"
@@ -71,7 +71,7 @@ def _demanded(entry: "Entry") -> Recording:
         posix.close(lock)
     except OSError as problem:
         raise EntryError(
-            f"this machine records what holds more than the container, and can't: {config['record_directory']}: "
+            f"this machine records what has more power than its container, and can't: {config['record_directory']}: "
             f"{problem.strerror}"
         ) from None
     _begin(recording, plan)
@@ -103,7 +103,7 @@ def _refuse_full(directory: int, config: "Config") -> None:
         used += max(found.st_size, found.st_blocks * BLOCK)
     if used + config["record_bytes"] > config["record_total_bytes"]:
         raise EntryError(
-            f"this machine records what holds more than the container, and {config['record_directory']} is full: "
+            f"this machine records what has more power than its container, and {config['record_directory']} is full: "
             f"{used} of {config['record_total_bytes']} bytes, and one more may take {config['record_bytes']}"
         )
 

@@ -122,7 +122,7 @@ def _reset_scheduling(entry: Entry) -> None:
     if entry.kept:
         say(f"the command keeps the caller's {', '.join(entry.kept)}: this process may not reset it")
     if entry.limits.lower:
-        say(f"the command's limits are lower than the container's, for ours can't be raised: {entry.limits.lower}")
+        say(f"some limits are lower than the container's, as yours can't be raised: {entry.limits.lower}")
 
 
 def _prepare_environment(entry: Entry) -> None:

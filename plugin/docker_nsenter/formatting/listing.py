@@ -1,11 +1,13 @@
 """Show the running containers, one row each: --list. What is unusual is red, and nothing else has a colour."""
 
 from ..errors import printable
-from .console import NAME, ORDER, WARNING, console, grid, notes, put, size, stacked
+from .console import NAME, ORDER, WARNING, console, grid, notes, paired, put, size, stacked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from rich.console import Console
 
     Row = dict[str, Any]
     Line = tuple[str, str]
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 NOBODY = "No container is running"
 EXPOSING = ("mnt", "ipc", "net", "pid")  # who has these of the host sees or reaches what is not its own
 MANY = 12
+COLUMN = 14
 
 
 def show(found: "Row") -> None:
@@ -31,12 +34,36 @@ def show(found: "Row") -> None:
     }
     if any(row["label"] for row in found["containers"]):
         columns["label"] = lambda row: [(row["label"] or "none", "")]
-    table = grid(*columns)
-    for row in found["containers"]:
-        cells = ([(printable(text), style) for text, style in cell(row)] for cell in columns.values())
-        table.add_row(*(stacked(cell, one_line=not screen.is_terminal) for cell in cells))
-    put(screen, table)
+    rows = [
+        [[(printable(text), style) for text, style in cell(row)] for cell in columns.values()]
+        for row in found["containers"]
+    ]
+    if _fit(screen.width, [*columns], rows):
+        table = grid(*columns)
+        for row in rows:
+            table.add_row(*(stacked(cell, one_line=not screen.is_terminal) for cell in row))
+        put(screen, table)
+    else:
+        _put_paragraphs(screen, [*columns][1:], rows)
     notes(screen, found["notes"])
+
+
+def _fit(width: int, columns: list[str], rows: "list[list[list[Line]]]") -> bool:
+    """Tell whether the longest words of all columns fit beside each other."""
+    longest = list(map(len, columns))
+    for row in rows:
+        for at, cell in enumerate(row):
+            longest[at] = max(longest[at], *(len(word) for text, _ in cell for word in text.split()))
+    return sum(longest) + 2 * (len(columns) - 1) <= width
+
+
+def _put_paragraphs(screen: "Console", labels: list[str], rows: "list[list[list[Line]]]") -> None:
+    """Print a paragraph for each container, where the columns would break words."""
+    for row in rows:
+        put(screen, stacked(row[0], one_line=True))
+        for label, cell in zip(labels, row[1:], strict=True):
+            unusual = any(style == WARNING for _, style in cell)
+            paired(screen, label, ", ".join(text for text, _ in cell), COLUMN, WARNING if unusual else "", "  ")
 
 
 def who(row: "Row") -> "list[Line]":

@@ -34,7 +34,8 @@ def show(found: "Row", *, verbose: bool) -> None:
     cells = column_rows(found) if found["restrictions"]["you"] else planned_cells(found)
     shown = {label: row for label, row in cells.items() if verbose or differ(row)}
     said = f"{sentence(found, alike=not any(map(differ, cells.values())))}."
-    route = f"Nothing was run. The route is {found['plan']['route']}: {found['route']['why']}."
+    way = "directly" if found["plan"]["route"] == "local" else "by a helper"
+    route = f"Nothing was run. It would run {way}: {found['route']['why']}."
     for line in (said, route):
         put(screen, Text("\n".join(wrap(line, width))))
     columns = [name for name in HEADINGS if any(name in row for row in cells.values())]
@@ -240,8 +241,8 @@ def rows(found: "Row") -> dict[str, str]:
     if plan["tools"]:
         shown["tools"] = _tools(plan["tools"])
     if found["guard"]:
-        shown["guard"] = f"{found['guard']['capability']}, which no container process that sees the command has"
-        shown["guarded"] = ", ".join(found["guard"]["keeps"])
+        shown["guard"] = f"{found['guard']['capability']}, which no container that can see the command has"
+        shown["it protects"] = ", ".join(found["guard"]["keeps"])
     shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
     if found["profile"]:
         shown["the profile"] = f"stands for {' '.join(found['profile'])}"

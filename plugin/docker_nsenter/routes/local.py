@@ -18,7 +18,7 @@ def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> 
     """Return `local` or `helper`, and why; `wanted` is --route's word, no endpoint means pid:N."""
     if endpoint is None:
         if wanted == "helper":
-            raise CliError("a helper runs on an engine, and there is none that answers", again(without=["--route"]))
+            raise CliError("a helper needs an engine, and none answers", again(without=["--route"]))
         return "local", "there is no engine to run a helper"
     if wanted != "auto":
         return wanted, "as --route says"
@@ -39,11 +39,11 @@ def _without_root(container: "Container") -> tuple[str, str]:
 
     namespace = namespace_of(container.pid)
     if namespace < 0:
-        return "helper", "only root may enter from outside the engine"
+        return "helper", "only root can enter directly"
     posix.close(namespace)
     if not is_here(container):
         return "helper", f"process {container.pid} of this machine is not the container's"
-    return "local", f"you own the user namespace of process {container.pid}, which is the container's"
+    return "local", f"you own the user namespace of its process {container.pid}"
 
 
 def is_our_proc() -> bool:

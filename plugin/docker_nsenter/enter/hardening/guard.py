@@ -90,7 +90,7 @@ def _hold(entry: "Entry", seen: Seen) -> None:
     able = [bit for bit in able if bit & ceiling & ~seen.bounding]
     if not able:
         raise EntryError(
-            f"processes of containers can see this command, and hold every capability that could keep them from "
+            f"containers could take over this command, as no capability is left that they lack, and so get "
             f"{', '.join(entry.beyond)}",
             _safe_line(entry),
         )

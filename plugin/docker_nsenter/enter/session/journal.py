@@ -68,7 +68,7 @@ class Journal:
         level = NOTICE if holds else INFO
         self._send(STARTED, level, f"{what}; beyond the container: {holds}" if holds else what, facts)
         if self.required and not self._flush(DEMANDED):
-            raise EntryError("this machine demands a record of every entry, and its journal takes none")
+            raise EntryError("this machine wants a journal line for each command, and its journal takes none")
 
     def end(self, status: int, taken: int, given: int) -> None:
         """Record how it ended, and the bytes that the command has taken and given."""

@@ -431,7 +431,7 @@ def _read_built(kind: str) -> bytes:
     try:
         data = globals()["__loader__"].get_data(f"{__file__.rpartition('/')[0]}/{name}")
     except OSError:
-        raise EntryError(f"--tools has no {name}, which only a static program does without") from None
+        raise EntryError(f"--tools has no {name}, and only a static program runs without it") from None
     return bytes(data)
 
 

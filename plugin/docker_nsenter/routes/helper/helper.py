@@ -67,7 +67,7 @@ def enter(planned: "Planned", more: "Sequence[Planned]" = (), document: bytes = 
     if plan["detach"] and not plan["cgroups"]:
         why = "would end with its helper" + ("" if member else "; join its files or its processes to be in it")
         raise CliError(f"a detached command outside the container's cgroup {why}", again(without=["-d", "--detach"]))
-    _debug(plan, f"route: helper, for {planned.why}")
+    _debug(plan, f"route: helper: {planned.why}")
     helper = Helper(planned, more, document)
     status = helper.run()  # what interrupts this leaves the watcher to think that we were killed
     helper.reaper.let_go()
