@@ -83,12 +83,12 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("-i", "--interactive"), "", "Keep standard input open, even without a terminal"),
         (("-d", "--detach"), "", "Run the command in the background"),
         (("--forward",), "[BIND:]PORT:[HOST:]PORT", "Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND runs"),
-        (("--record",), "FILE", "Record what is shown into a new file of this machine, for asciinema"),
-        (("--record-input",), "", "Record the keys, too, and with them passwords"),
+        (("--record",), "FILE", "Record the output in a new file on this machine, for asciinema"),
+        (("--record-input",), "", "Also record what is typed, passwords included"),
     ]),
     ("Several containers", [
         (("--filter",), "KEY=VALUE", "Enter only those that docker ps --filter shows (label=tier=edge, name=web)"),
-        (("--parallel",), "N", "Enter so many at once (default: twice the processors)"),
+        (("--parallel",), "N", "Enter at most N at once (default: twice the processors)"),
         (("--fail-fast",), "", "When one fails, end the others and start no more"),
         (("--no-prefix",), "", "Print lines without the container's name"),
     ]),
@@ -104,6 +104,6 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
     ]),
     ("Route", [
         (("--route",), "auto|local|helper", "Start the command from this machine, or from a helper container on the engine (default: whichever works)"),
-        (("--helper-image",), "IMAGE", "Image for a helper on another machine; it needs Python"),
+        (("--helper-image",), "IMAGE", "Image for a helper on another machine; it must have Python"),
     ]),
 ]

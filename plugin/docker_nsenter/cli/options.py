@@ -72,7 +72,7 @@ FILES = (
         "/usr/local/lib/docker/cli-plugins/docker-nsenter",
         "the plugin for all users and for sudo, owned by root",
     ),
-    ("/etc/docker-nsenter/config.json", "what the machine's owner demands of every entry: a record, a recording"),
+    ("/etc/docker-nsenter/config.json", "what must be logged or recorded on this machine"),
 )
 SEE_ALSO = (
     ("docker", 1),
@@ -220,12 +220,12 @@ def enter(
         option(
             "--record",
             panel=PROCESS,
-            text="Record what is shown into a new file of this machine, for asciinema",
+            text="Record the output in a new file on this machine, for asciinema",
             metavar="FILE",
         ),
     ] = None,
     record_input: Annotated[
-        bool, option("--record-input", panel=PROCESS, text="Record the keys, too, and with them passwords")
+        bool, option("--record-input", panel=PROCESS, text="Also record what is typed, passwords included")
     ] = False,
     filter: Annotated[
         list[str],
@@ -238,7 +238,7 @@ def enter(
     ] = [],
     parallel: Annotated[
         str | None,
-        option("--parallel", panel=MANY, text="Enter so many at once (default: twice the processors)", metavar="N"),
+        option("--parallel", panel=MANY, text="Enter at most N at once (default: twice the processors)", metavar="N"),
     ] = None,
     fail_fast: Annotated[
         bool, option("--fail-fast", panel=MANY, text="When one fails, end the others and start no more")
@@ -274,7 +274,7 @@ def enter(
         option(
             "--helper-image",
             panel=ROUTE,
-            text="Image for a helper on another machine; it needs Python",
+            text="Image for a helper on another machine; it must have Python",
             metavar="IMAGE",
         ),
     ] = None,
