@@ -21,6 +21,7 @@ from .loader import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
     from typing import NoReturn
 
 # Words after which nothing is entered, or only after a question to typer
@@ -40,6 +41,7 @@ def main() -> "NoReturn":
     try:
         if getsignal(SIGINT) != SIG_IGN:  # the launcher's ends at once; here something may have to be tidied up
             signal(SIGINT, default_int_handler)
+            sys.unraisablehook = _unraisable
         if not enters_surely(sys.argv[1:]):
             from .commands import dispatch
 
@@ -68,6 +70,13 @@ def main() -> "NoReturn":
         if planner > 0:
             posix.kill(planner, SIGKILL)
         posix._exit(130)
+
+
+def _unraisable(told: "UnraisableHookArgs") -> None:
+    """End where ^C came in code that nobody called, as an import's own clean-up: Python would print it and go on."""
+    if told.exc_type is KeyboardInterrupt:
+        posix._exit(130)
+    sys.__unraisablehook__(told)
 
 
 def _end(planner: int, reason: str) -> "NoReturn":
