@@ -107,8 +107,7 @@ def test_a_full_entry_has_no_guard_and_looks_at_nobody(
     run: Run, nsenter: Call, plugin: Plugin, more: list[str]
 ) -> None:
     name = run()
-    looks = "    views, above = _views(entry)\n"
-    blind = plugin(("enter/hardening/guard.py", looks, "    raise EntryError('looked')\n"))
+    blind = plugin(("enter/hardening/guard.py", "    seen = _look(entry)\n", "    raise EntryError('looked')\n"))
     done = blind(*more, name, "true")
     assert ("looked" in done.stderr) == ("--privileged" in more)
     assert held(nsenter(name, "cat", "/proc/1/status").stdout) == held(nsenter(name, "cat", "/proc/self/status").stdout)

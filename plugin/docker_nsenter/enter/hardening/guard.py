@@ -50,11 +50,6 @@ def choose(entry: "Entry") -> None:
     if not entry.beyond:
         return
     seen = _look(entry)
-    for wait in WAITS:
-        if not (seen.passes or seen.root):
-            break
-        sleep(wait)
-        seen = _look(entry)
     if seen.passes:
         raise EntryError(
             f"process {seen.passes} of a container could take over this command by its capabilities "
@@ -131,7 +126,18 @@ WORDS = {"mnt": "files", "net": "network", "pid": "processes"}
 
 
 def _look(entry: "Entry") -> Seen:
-    """Look at every process that can see the command, and whether it can be a container's."""
+    """Look at every process that can see the command, and again at who passes: it may have dropped its power since."""
+    seen = _look_once(entry)
+    for wait in WAITS:
+        if not (seen.passes or seen.root):
+            break
+        sleep(wait)
+        seen = _look_once(entry)
+    return seen
+
+
+def _look_once(entry: "Entry") -> Seen:
+    """Find what those processes could ever hold that can see the command and may be a container's."""
     views, above = _views(entry)
     host_root = posix.stat(entry.host_root)[1:3]
     own = {entry.ours["mnt"], posix.readlink("/proc/self/ns/mnt")}
