@@ -1,4 +1,4 @@
-"""The tests' engine as it is reached from elsewhere: by TCP with TLS, and by ssh; all on loopback, all real."""
+"""The tests' engine as it is reached from elsewhere: by TCP, with TLS or without, and by ssh; on loopback, all real."""
 
 import contextlib
 import os
@@ -29,6 +29,7 @@ class Remote:
         self.path = engine["DOCKER_HOST"].removeprefix("unix://")
         self.image = PYTHON
         self._listener: socket.socket | None = None
+        self._plain: socket.socket | None = None
         self._sshd: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Remote":
@@ -36,11 +37,23 @@ class Remote:
         return self
 
     def __exit__(self, kind: "type | None", problem: "BaseException | None", trace: "TracebackType | None") -> None:
-        if self._listener:
-            self._listener.close()
+        for listener in (self._listener, self._plain):
+            if listener:
+                listener.close()
         if self._sshd:
             self._sshd.terminate()
             self._sshd.wait()
+
+    # --- TCP ---------------------------------------------------------------------------------------------------------
+
+    def tcp(self) -> tuple[list[str], Engine]:
+        """Return docker's words and environment for the engine on a port that anybody on this machine may use."""
+        if not self._plain:
+            self._plain = socket.create_server(("127.0.0.1", 0))
+            threading.Thread(target=self._accept, args=(self._plain, None), daemon=True).start()
+        env = dict(self.engine)
+        env.pop("DOCKER_HOST")
+        return ["-H", f"tcp://127.0.0.1:{self._plain.getsockname()[1]}"], env
 
     # --- TLS: both sides show a certificate of an authority of our own -----------------------------------------------
 
@@ -49,7 +62,10 @@ class Remote:
         if not self._listener:
             self._make_certificates()
             self._listener = socket.create_server(("127.0.0.1", 0))
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.place / "ca.pem"))
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_cert_chain(self.place / "server.pem", self.place / "server-key.pem")
+            threading.Thread(target=self._accept, args=(self._listener, context), daemon=True).start()
         port = self._listener.getsockname()[1]
         env = {**self.engine, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(self.place)}
         env.pop("DOCKER_HOST")
@@ -69,10 +85,7 @@ class Remote:
     def _run(self, *words: str) -> None:
         subprocess.run(words, cwd=self.place, check=True, capture_output=True)
 
-    def _accept(self, listener: socket.socket) -> None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.place / "ca.pem"))
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(self.place / "server.pem", self.place / "server-key.pem")
+    def _accept(self, listener: socket.socket, context: "ssl.SSLContext | None") -> None:
         while True:
             try:
                 plain, _ = listener.accept()
@@ -80,10 +93,12 @@ class Remote:
                 return
             threading.Thread(target=self._serve, args=(context, plain), daemon=True).start()
 
-    def _serve(self, context: ssl.SSLContext, plain: socket.socket) -> None:
+    def _serve(self, context: "ssl.SSLContext | None", plain: socket.socket) -> None:
         """Carry one connection; each end passes the other's half-close on as far as TLS knows one."""
+        client: socket.socket | Tls = plain
         try:
-            client = Tls(context.wrap_socket(plain, server_side=True))
+            if context:
+                client = Tls(context.wrap_socket(plain, server_side=True))
         except (OSError, ssl.SSLError):
             return
         engine = socket.socket(socket.AF_UNIX)
@@ -93,7 +108,7 @@ class Remote:
             thread.start()
         for thread in threads:
             thread.join()
-        client.socket.close()
+        (client.socket if isinstance(client, Tls) else client).close()
         engine.close()
 
     # --- ssh -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ when it is made of harmless letters: docker's own scripts for bash hand candidat
 
 import os
 import posix
+import sys
 from select import select
 from time import monotonic
 
@@ -158,12 +159,12 @@ def placeholders() -> dict[str, str]:
 
 def limit(options: Globals) -> float:
     """Tell how many seconds there are: fewer than for an entry, unless the user has said how many."""
-    from ..engine.http import is_local, timeout
+    from ..engine.http import by_socket, timeout
 
     if os.environ.get("DOCKER_NSENTER_TIMEOUT"):
         return timeout()
     try:
-        return LIMIT if is_local(endpoint(options, os.environ)) else FAR_LIMIT
+        return LIMIT if by_socket(endpoint(options, os.environ)) else FAR_LIMIT
     except CliError:  # there is no such context
         return LIMIT
 
@@ -291,7 +292,7 @@ def fetch(path: str, options: Globals) -> bytes:
     from ..engine import http
 
     place = endpoint(options, os.environ)
-    if not http.is_local(place):
+    if not http.by_socket(place):
         from ..packages import add_packages
 
         add_packages()
@@ -358,6 +359,8 @@ def _short(image: str) -> str:
 
 def processes() -> "Candidates":
     """Yield this machine's processes that live among other files than ours."""
+    if sys.platform != "linux":
+        return
     own = posix.readlink("/proc/self/ns/mnt")
     for number in sorted(int(name) for name in posix.listdir("/proc") if name.isdigit()):
         try:
@@ -416,6 +419,7 @@ def one_of(place: Endpoint, word: str) -> "Container":
     from ..engine import containers, selection
 
     if word.startswith("pid:"):
+        containers.refuse_elsewhere(word)
         return containers.process(word)
     if selection.means_several(word):
         return selection.find(place, word, [], paused_ok=True).containers[0]
@@ -427,11 +431,11 @@ def inside(container: str, word: str, line: "Request | None", options: Globals, 
 
     Root looks for himself. Others, and those whose engine is elsewhere, get the shells that the container lists.
     """
-    from ..engine.http import is_local
+    from ..engine.http import by_socket, is_local
 
     place = endpoint(options, os.environ)
     local = container.startswith("pid:") or is_local(place)
-    if not local:
+    if not (local or by_socket(place)):
         from ..packages import add_packages
 
         add_packages()

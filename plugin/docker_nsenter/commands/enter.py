@@ -1,6 +1,7 @@
 """Enter a container: look it up, choose the route, plan, and let the route make it so."""
 
 import posix
+import sys
 
 from ..cli.request import Request
 from ..engine import answers, containers, endpoints, http
@@ -105,7 +106,9 @@ def show_pulls() -> None:
 def callers_environment() -> dict[str, str]:
     """Take the environment as it was given: Python may have added LC_CTYPE to it (PEP 538)."""
     environ = endpoints.environment()
-    if "LC_CTYPE" in environ:
+    if sys.platform != "linux":
+        environ.pop("LC_CTYPE", None)  # nothing here tells who set it; a Mac's UTF-8 is no locale to Linux
+    elif "LC_CTYPE" in environ:
         with open("/proc/self/environ", "rb") as file:
             if b"\0LC_CTYPE=" not in b"\0" + file.read():
                 del environ["LC_CTYPE"]
@@ -118,9 +121,10 @@ def look_up(
     """Ask the engine; none where there is none to ask: pid:N is taken at its word, a dead engine's state is read."""
     word = request.container
     if word.startswith("pid:"):
+        containers.refuse_elsewhere(word)
         return containers.process(word), None
     endpoint = endpoints.endpoint(options, environ)
-    if not http.is_local(endpoint):
+    if not http.by_socket(endpoint):
         if here and request.route != "local":
             raise Elsewhere
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
@@ -133,7 +137,7 @@ def look_up(
 
 def without_engine(endpoint: endpoints.Endpoint, word: str, silent: answers.Silent) -> containers.Container:
     """Find the container in the state of an engine that does not answer, which root may read; say so."""
-    if posix.geteuid() != 0:
+    if posix.geteuid() != 0 or sys.platform != "linux":
         raise silent
     from ..engine import state_on_disk  # only where no engine answers
 

@@ -1,11 +1,8 @@
 """Show everything about one container, as the kernel sees it: --inspect, --list CONTAINER."""
 
 from ..engine import containers, endpoints, http
-from ..enter.linux import cgroups
 from ..enter.linux.procfs import lines, read
-from ..enter.target import Target
 from ..formatting import output
-from . import restrictions
 from .list import describe, listing, reachable, relate, while_it_lives
 
 TYPE_CHECKING = False
@@ -15,6 +12,7 @@ if TYPE_CHECKING:
 
     from ..cli.request import Request
     from ..engine.containers import Container
+    from ..enter.target import Target
 
     Row = dict[str, Any]
 
@@ -25,6 +23,7 @@ def show(request: "Request", options: endpoints.Globals) -> int:
     """Show one container's card."""
     as_json = request.format == "json"
     if request.container.startswith("pid:"):
+        containers.refuse_elsewhere(request.container)
         return output.show(card(containers.process(request.container), [], local=True), "card", as_json=as_json)
     endpoint = reachable(options)
     container = containers.find(endpoint, request.container, paused_ok=True)
@@ -47,8 +46,10 @@ def card(container: "Container", others: "Iterable[Container]", *, local: bool) 
     return row
 
 
-def _everything(target: Target) -> "Row":
+def _everything(target: "Target") -> "Row":
     """Read all that can be told of a process."""
+    from . import restrictions
+
     return {
         **restrictions.of_process(target),
         "owners": {name: restrictions.owner(target, name) for name in restrictions.kinds()},
@@ -75,8 +76,10 @@ CGROUP_LIMITS = (
 )
 
 
-def _cgroup_limits(target: Target) -> dict[str, str]:
+def _cgroup_limits(target: "Target") -> dict[str, str]:
     """Read the limits of the process's cgroups, below the mounts of this machine."""
+    from ..enter.linux import cgroups
+
     hierarchies = cgroups.mounts(lines("/proc/self/mountinfo"))
     found = {}
     for controllers, path in cgroups.parse(target.read("cgroup")):

@@ -1,17 +1,15 @@
 """Show the running containers as the kernel sees them: which namespaces, whose, and how restricted: --list."""
 
 import os
+import sys
 
 from ..engine import containers, endpoints, http
 from ..enter.errors import EntryError
-from ..enter.linux.capabilities import NUMBERS, names
-from ..enter.linux.namespaces import NAMES, ours
+from ..enter.linux.capabilities import ALL, NUMBERS, names
 from ..enter.linux.procfs import read
-from ..enter.target import Target
 from ..formatting import output
 from ..packages import add_packages
 from ..planning import defaults
-from . import restrictions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +18,13 @@ if TYPE_CHECKING:
 
     from ..cli.request import Request
     from ..engine.containers import Container
+    from ..enter.target import Target
 
     Row = dict[str, Any]
 
 SCHEMA = "docker-nsenter.list/1"
 OWN: dict[str, int] = {}
+NAMES = ("user", "cgroup", "ipc", "uts", "net", "pid", "time", "mnt")
 EVERY_ID = [[0, 0, (1 << 32) - 1]]  # the map of the first user namespace
 ENDED = (2, 3, 22)  # ENOENT, ESRCH; EINVAL: a zombie's mounts
 # Where the engine says what the kernel only tells root
@@ -41,7 +41,7 @@ def show(request: "Request", options: endpoints.Globals) -> int:
 def reachable(options: endpoints.Globals) -> endpoints.Endpoint:
     """Find the engine that docker would ask, and bring what asking it takes."""
     endpoint = endpoints.endpoint(options, os.environ)
-    if not http.is_local(endpoint):
+    if not http.by_socket(endpoint):
         add_packages()  # the docker SDK
     return endpoint
 
@@ -83,7 +83,7 @@ def _facts(target: "Target | None", container: "Container") -> "Row":
     notes: list[str] = []
     found = _restrictions(target, container)
     found["namespaces"] = _namespaces(target, container, notes)
-    found["mapping"] = restrictions.id_map(target, "uid_map") if target else None
+    found["mapping"] = _id_map(target) if target else None
     return {**found, "notes": notes}
 
 
@@ -106,11 +106,13 @@ def while_it_lives(container: "Container", row: "Row", look: "Callable[[Target],
 
 def every_capability() -> int:
     """Make the set of all capabilities that this kernel has."""
-    return (2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1
+    return (2 << int(read("/proc/sys/kernel/cap_last_cap"))) - 1 if sys.platform == "linux" else ALL
 
 
 def process_of(container: "Container", row: "Row") -> "Target | None":
     """Open the container's process; None, and a note, when it is no process of this machine's."""
+    from ..enter.target import Target
+
     try:
         target = Target(container.pid)
         if os.geteuid() == 0 and not target.is_of(container.id, container.owner):
@@ -125,6 +127,8 @@ def process_of(container: "Container", row: "Row") -> "Target | None":
 def _restrictions(target: "Target | None", container: "Container") -> "Row":
     """Read the process's sets, filters and label; without a process take the engine's word."""
     if target:
+        from . import restrictions
+
         found = restrictions.of_status(target.status)
         return {
             "bounding": found["bounding"],
@@ -143,13 +147,12 @@ def _restrictions(target: "Target | None", container: "Container") -> "Row":
 
 def _namespaces(target: "Target | None", container: "Container", notes: list[str]) -> "Row":
     """Tell each namespace by inode and whose it is; the host's are those of this very process."""
-    inodes = restrictions.of_namespaces(target) if target else {}
+    inodes = _inodes(target) if target else {}
     found: Row = {}
-    own = own_namespaces()
     for name in NAMES:
         inode = inodes.get(name)
         if inode is not None:
-            relation = "host" if inode == own.get(name) else "own"
+            relation = "host" if inode == own_namespaces().get(name) else "own"
             found[name] = {"inode": inode, "of": relation, "with": [], "joined": ""}
         else:
             found[name] = {"inode": None, "of": _by_mode(container, name), "with": [], "joined": ""}
@@ -157,14 +160,29 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
         if mode.startswith("container:"):
             found[name]["joined"] = mode.partition(":")[2]
     if target and inodes.get("user") is None:
-        found["user"]["of"] = "host" if restrictions.id_map(target, "uid_map") == EVERY_ID else "own"
+        found["user"]["of"] = "host" if _id_map(target) == EVERY_ID else "own"
     if target and None in inodes.values():
         notes.append("the namespaces are what the engine says: only root can ask the kernel (sudo)")
     return found
 
 
+def _inodes(target: "Target") -> "dict[str, int | None]":
+    from . import restrictions
+
+    return restrictions.of_namespaces(target)
+
+
+def _id_map(target: "Target") -> list[list[int]]:
+    from . import restrictions
+
+    return restrictions.id_map(target, "uid_map")
+
+
 def own_namespaces() -> dict[str, int]:
     """Tell this process's own namespaces by inode, read once."""
+    from ..enter.linux.namespaces import ours
+    from . import restrictions
+
     if not OWN:
         OWN.update({name: restrictions.number(ours(name)) for name in restrictions.kinds()})
     return OWN

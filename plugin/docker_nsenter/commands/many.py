@@ -1,6 +1,7 @@
 """Enter many containers: one look-up, a Plan for each, one stage 2 or one helper for all of them."""
 
 import posix
+import sys
 
 from ..cli.request import Request
 from ..engine import endpoints, http, selection
@@ -47,7 +48,9 @@ class Many:
 
 def at_once() -> int:
     """Choose how many run at once: most of an entry is the kernel's work, some of it waiting."""
-    return max(4, min(32, 2 * len(posix.sched_getaffinity(0))))
+    if sys.platform == "linux":
+        return max(4, min(32, 2 * len(posix.sched_getaffinity(0))))
+    return max(4, min(32, 2 * (posix.cpu_count() or 1)))
 
 
 def _shows(fd: int) -> bool:
@@ -59,7 +62,7 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     """Look all containers up, choose one route, plan for each; Elsewhere when a helper's is needed, and not `here`."""
     environ = callers_environment()
     endpoint = endpoints.endpoint(options, environ)
-    if not http.is_local(endpoint):
+    if not http.by_socket(endpoint):
         if here and request.route != "local":
             raise Elsewhere
         add_packages()  # the docker SDK

@@ -1,6 +1,7 @@
 """Ask the engine which process is the container's, and what it was started with."""
 
 import posix
+import sys
 
 from ..enter.jsonlite import loads
 from ..errors import CliError, again, printable
@@ -100,6 +101,12 @@ def quote(name: str) -> str:
     if not name:
         raise CliError("the name of the container is empty")
     return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in name.encode("utf-8", "surrogateescape"))
+
+
+def refuse_elsewhere(word: str) -> None:
+    """Refuse a process where this machine's processes have no namespaces."""
+    if sys.platform != "linux":
+        raise CliError(f"{word} is a process of this machine, which does not run Linux: name a container")
 
 
 def process(word: str) -> Container:

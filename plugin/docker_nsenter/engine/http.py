@@ -1,6 +1,7 @@
 """Speak HTTP with an engine: by hand over its unix socket, for the SDK takes 130 ms to import; else by the SDK."""
 
 import posix
+import sys
 
 from ..enter.jsonlite import loads
 from .answers import Silent, odd, unreachable
@@ -19,9 +20,14 @@ WORK = 120  # seconds for what the engine has to do first: under load it takes l
 AHEAD = 64  # questions on their way at once: 10 kB, which the connection holds while nobody reads
 
 
-def is_local(endpoint: Endpoint) -> bool:
-    """Tell whether the engine listens on a unix socket of this machine."""
+def by_socket(endpoint: Endpoint) -> bool:
+    """Tell whether the engine is reached by a unix socket."""
     return endpoint.host.startswith("unix://")
+
+
+def is_local(endpoint: Endpoint) -> bool:
+    """Tell whether the engine may be on this kernel: on a Mac the socket leads into a virtual machine."""
+    return by_socket(endpoint) and sys.platform == "linux"
 
 
 def timeout() -> float:
@@ -53,7 +59,7 @@ def ask(
     seconds: float = WORK,
 ) -> tuple[int, bytes]:
     """Make one request; return the HTTP status and the answer. `meanwhile` is called while the engine is at work."""
-    if not is_local(endpoint):
+    if not by_socket(endpoint):
         meanwhile()
         return _ask_sdk(endpoint, method, path, body, kind, seconds)
     with Connection(endpoint, seconds) as connection:
@@ -64,7 +70,7 @@ def ask(
 
 def ask_all(endpoint: Endpoint, paths: list[str]) -> "Iterator[tuple[int, bytes]]":
     """Send many GETs, the questions ahead of the answers; yield status and answer of each in turn."""
-    if not is_local(endpoint):
+    if not by_socket(endpoint):
         yield from (_ask_sdk(endpoint, "GET", path, b"", JSON, timeout()) for path in paths)
         return
     with Connection(endpoint, timeout()) as connection:

@@ -4,6 +4,7 @@ docker knows TCP, TLS and ssh, and its choice of the engine is by construction t
 """
 
 import os
+import sys
 from contextlib import suppress
 
 from ..errors import CliError
@@ -80,12 +81,23 @@ def connect(endpoint: Endpoint) -> "socket":
     # A session of its own, as docker gives its ssh: ^C is for the command, not for what carries it there
     words = [program, *endpoint.words, "system", "dial-stdio"]
     if endpoint.said < 0:
-        endpoint.said = os.memfd_create("said")
+        endpoint.said = _file()
     endpoint.carrier = subprocess.Popen(
         words, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=endpoint.said, start_new_session=True
     )
     theirs.close()
     return ours
+
+
+def _file() -> int:
+    """Open a file without a name."""
+    if sys.platform == "linux":
+        return os.memfd_create("said")
+    import tempfile
+
+    fd, path = tempfile.mkstemp()
+    os.unlink(path)
+    return fd
 
 
 def last_words(endpoint: Endpoint) -> str:

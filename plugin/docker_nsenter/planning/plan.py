@@ -6,7 +6,6 @@ from ..cli.request import KERNEL_NAMES, Request
 from ..engine.containers import Container
 from ..enter.hints import LONGEST
 from ..enter.linux.capabilities import ALL, NUMBERS
-from ..enter.validate import CALLER
 from ..errors import LINE, CliError, again, shell_line
 
 TYPE_CHECKING = False
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter
+# Who asks, as enter/validate.py has it, which refuses any other field
+ASKING = ("login_uid", "caller_uid", "sudo_user", "terminal", "host", "engine", "image")
 NOT_THE_CALLERS = (
     "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND",
     "DOCKER_CLI_PLUGIN_SOCKET",
@@ -73,7 +74,7 @@ def make_plan(
         "why": request.why,
         "typed": _shown_again(),
         "record": _recording(request, tty=tty),
-        "journal": {"entry": "0" * 32, **dict.fromkeys(CALLER, ""), "image": container.image},  # and who asks: enter.py
+        "journal": {"entry": "0" * 32, **dict.fromkeys(ASKING, ""), "image": container.image},  # and who asks: enter.py
     }
 
 

@@ -7,13 +7,11 @@ from _signal import SIG_BLOCK, SIGINT, pthread_sigmask
 from ..enter import __main__ as stage2
 from ..enter.hardening import exeseal
 from ..enter.start import Start
+from .plugin_socket import docker_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-
-PARENT = "parent"
 
 
 def become(plan_fd: int, planner: int, parent: int) -> "NoReturn":
@@ -39,11 +37,3 @@ def execute(start: Start) -> "NoReturn":
         posix.execve(exeseal.copy(), arguments, {"LC_CTYPE": "C.UTF-8"})
     except OSError as problem:
         stage2.end(f"cannot start the sealed interpreter: {problem.strerror}")
-
-
-def docker_socket() -> str:
-    """Name what tells that docker is gone: its socket for plugins, or itself when it is too old for one (25.0)."""
-    socket = posix.environ.get(b"DOCKER_CLI_PLUGIN_SOCKET", b"")
-    if not socket and b"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND" in posix.environ:
-        return PARENT
-    return socket.decode("utf-8", "surrogateescape")

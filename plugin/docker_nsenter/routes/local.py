@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> tuple[str, str]:
     """Return `local` or `helper`, and why; `wanted` is --route's word, no endpoint means pid:N."""
+    if sys.platform != "linux":
+        if wanted == "local":
+            raise CliError(
+                "--route local enters on this machine, which needs Linux: here a helper enters",
+                again(without=["--route"]),
+            )
+        return "helper", "the engine's containers run on another kernel than this machine's"
     if endpoint is None:
         if wanted == "helper":
             raise CliError("a helper needs an engine, and none answers", again(without=["--route"]))
@@ -107,11 +114,12 @@ def execute(text: bytes) -> "NoReturn":
     """Execute stage 2 with what it reads: a Plan, or many."""
     from ..enter.start import Start
     from . import bootstrap
+    from .plugin_socket import docker_socket
 
-    plan_fd = posix.memfd_create("plan")
+    plan_fd = posix.memfd_create("plan") if sys.platform == "linux" else -1  # choose() has seen to it
     send(text, plan_fd)
     posix.lseek(plan_fd, 0, 0)
-    bootstrap.execute(Start(plan_fd, docker=bootstrap.docker_socket()))
+    bootstrap.execute(Start(plan_fd, docker=docker_socket()))
 
 
 def become_root(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """Write and read the frames that a client and its helper exchange: a letter, the length in four bytes, the payload.
 
-To the helper: I (the caller's standard descriptors), P (the Plan), D (input), E (its end),
-W (struct winsize), S (a signal's number), C (nobody reads the output with this letter any more), G (the client goes).
+To the helper: I (the caller's standard descriptors), P (the Plan), D (input), E (its end), W (Linux's struct winsize),
+S (a signal, by Linux's number), C (nobody reads the output with this letter any more), G (the client goes).
 From it: H (it runs, on which kernel), 1 and 2 (output, errors), A (so many bytes of input have been read), Z (the
 command has stopped), X (its exit status).
 """

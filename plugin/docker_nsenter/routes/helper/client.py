@@ -6,20 +6,16 @@ What enter/session/supervisor.py is to the command on the local route; enter/ses
 import os
 import signal
 import stat
-from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
 from ...engine.answers import Lost
 from ...engine.transport import Stream, write
-from ...enter import stdio
 from ...enter.jsonlite import dumps
-from ...enter.linux import syscalls
-from ...enter.session import pumps
 from ...enter.session.frames import Frames, frame
-from ...enter.session.supervisor import COMPANY, ENDING, FORWARDED, GLANCE
-from ...enter.session.supervisor import PATIENCE as READER_PATIENCE
-from ...enter.session.terminal import Terminal, window_size
 from ...errors import CliError
+from . import streams
+from .streams import READ, WRITE
+from .terminal import Terminal, window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +24,10 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to
+# Linux's numbers of what is passed on: a Mac has others
+SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15, "CONT": 18, "TSTP": 20}
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+COMPANY, READER_PATIENCE, GLANCE = 0.1, 1.0, 0.3  # as on the local route: enter/session/supervisor.py says what for
 PATIENCE = 10.0  # seconds that an ending helper has to say its status when docker is gone
 
 
@@ -76,12 +76,9 @@ class Client:
     def bring(self, code: bytes) -> None:
         """Send the code of stage 2, and hear meanwhile: a helper that ends at once takes nothing and says why."""
         fd = self.stream.fd
-        waiting = poll()
-        waiting.register(fd, POLLIN | POLLOUT)
         os.set_blocking(fd, False)
         while code and not self._ended:
-            events = waiting.poll()[0][1]
-            if events & ~POLLOUT:
+            if streams.wait({fd: READ | WRITE}, None)[fd] & ~WRITE:
                 self.receive()
             try:
                 code = code[os.write(fd, code[: 1 << 16]) :]
@@ -105,10 +102,10 @@ class Client:
 
     def run(self, plan: "Plan", socket: int, document: bytes = b"") -> int:
         """Send the Plan, or a document of many, carry everything until the helper says the exit status; return that."""
-        stdio.fill_standard()
+        streams.fill_standard()
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
-        self.sinks = {fd: pumps.patient(fd) for fd in self.waiting}
+        self.sinks = {fd: streams.patient(fd) for fd in self.waiting}
         self.read = 0
         self.deadline = self.leaving = 0.0
         self._asked, self._docker = float("-inf"), os.getppid()
@@ -124,8 +121,8 @@ class Client:
                 self._act()
         finally:
             self.terminal.restore()
-            if self.pump:
-                self.pump.end()
+            if self.input:
+                self.input.end(self.read)
         return self.status
 
     def _describe(self) -> "dict[str, object]":
@@ -138,20 +135,14 @@ class Client:
         }
 
     def _prepare_input(self) -> None:
-        """Feed a pipe of ours as the local route feeds the command's; `mirror` is its other end."""
-        self.pump: pumps.Inward | None = None
-        self.closed = not self.plan["stdin"]
-        if self.closed:
+        self.input = streams.Input(0) if self.plan["stdin"] else None
+        if not self.input:
             self._say(b"E")
-            return
-        self.mirror, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.peek = os.pipe2(os.O_CLOEXEC)
-        self.pump = pumps.Inward(0, writer, self.mirror)
 
     def _watch_signals(self) -> None:
-        self.wakeup, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.wakeup, writer = streams.pipe()
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (*FORWARDED, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT):
+        for number in (signal.SIGWINCH, *(signal.Signals[f"SIG{name}"] for name in SIGNALS)):
             if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTSTP:
                 signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -161,7 +152,6 @@ class Client:
 
     def _carry(self) -> None:
         """Wait for anything, and move what can be moved."""
-        self._offer()
         ready = self._wait()
         if self.wakeup in ready:
             self._signals()
@@ -176,8 +166,8 @@ class Client:
         for fd, data in self.waiting.items():
             if data and self.sinks[fd] in ready:
                 self._deliver(fd, data)
-        if self.pump and self.pump.active and pumps.ready(self.pump, ready) and not self.pump.carry():
-            self.pump.close()
+        if self.input and self._wants_input() and self.input.source in ready:
+            self._offer(self.input)
         self._flush()
 
     def _wait(self) -> dict[int, int]:
@@ -185,25 +175,21 @@ class Client:
         ours = self.terminal.ours()
         if ours and self.plan["tty"] and not self.plan["detach"] and not self.deadline and self.terminal.raw():
             self._resize()
-        wanted = {self.wakeup: POLLIN}
+        wanted = {self.wakeup: READ}
         if self.socket >= 0:
-            wanted[self.socket] = POLLIN
+            wanted[self.socket] = READ
         if not self._ended and max(map(len, self.waiting.values())) < self.most:
-            wanted[self.stream.fd] = POLLIN
+            wanted[self.stream.fd] = READ
         if self.outgoing:
-            wanted[self.stream.fd] = wanted.get(self.stream.fd, 0) | POLLOUT
+            wanted[self.stream.fd] = wanted.get(self.stream.fd, 0) | WRITE
         for fd, data in self.waiting.items():
             if data:
-                wanted[self.sinks[fd]] = POLLOUT
-        if self.pump and self.pump.active and not self.deadline and ours:
-            fd, mask = self.pump.interest()
-            wanted[fd] = wanted.get(fd, 0) | mask
-        waiting = poll()
-        for fd, mask in wanted.items():
-            waiting.register(fd, mask)
+                wanted[self.sinks[fd]] = WRITE
+        if self.input and self._wants_input() and not self.deadline and ours:
+            wanted[self.input.source] = wanted.get(self.input.source, 0) | READ
         times = [time - monotonic() for time in (self.deadline, self.leaving) if time]
         times += [] if ours else [GLANCE]
-        return dict(waiting.poll(max(0, int(min(times) * 1000) + 1) if times else None))
+        return streams.wait(wanted, min(times, default=None))
 
     def _act(self) -> None:
         """Act on each whole frame of the helper's."""
@@ -244,19 +230,18 @@ class Client:
 
     # --- input: shown to the helper, and taken from the caller when the command has read it ------------------------
 
-    def _offer(self) -> None:
-        """Send what our pipe holds: at first only a copy of it, later all that the window has room for."""
-        if self.closed or not self.pump:
-            return
-        if not self.pump.taken:
-            if not self.sent and pumps.unread(self.mirror):
-                count = syscalls.tee(self.mirror, self.peek[1], pumps.PAGE, syscalls.SPLICE_F_NONBLOCK)
-                self._send(os.read(self.peek[0], count))
-        else:
-            while self.sent - self.read < WINDOW and (data := pumps.receive(self.mirror)):
-                self._send(data)
-        if not self.pump.active and not pumps.unread(self.mirror):
-            self.closed = True
+    def _wants_input(self) -> bool:
+        """Tell whether there may be more, and room for it: at first for a page, later for all that the window has."""
+        if not self.input or not self.input.active:
+            return False
+        return self.sent - self.read < WINDOW if self.input.taken else not self.input.shown
+
+    def _offer(self, source: streams.Input) -> None:
+        """Send what has come."""
+        data = source.more()
+        if data:
+            self._send(data)
+        elif data is not None:
             if self.plan["tty"] and os.isatty(0):
                 self._leave()  # the terminal has hung up
             else:
@@ -269,9 +254,9 @@ class Client:
         self._say(b"D", data)
 
     def _settle(self, count: int) -> None:
-        """Note what the command has taken: after the first byte of it the pump may take the page that was shown."""
-        if self.pump and not self.pump.taken and not self.read:
-            os.read(self.mirror, self.sent)
+        """Note what the command has taken: after the first byte of it the page that was shown may be taken."""
+        if self.input and not self.input.taken:
+            self.input.take()
         self.read = count
 
     # --- output ----------------------------------------------------------------------------------------------------
@@ -281,11 +266,11 @@ class Client:
         sink = self.sinks[fd]
         whole = sink != fd or stat.S_ISREG(os.fstat(fd).st_mode)
         try:
-            del data[: os.write(sink, data if whole else data[: pumps.ATOMIC])]
+            del data[: os.write(sink, data if whole else data[: streams.ATOMIC])]
         except BlockingIOError:
             return
         except OSError as problem:
-            if problem.errno not in pumps.GONE:
+            if problem.errno not in streams.GONE:
                 raise
             data.clear()
             self._say(b"C", b"%d" % fd)
@@ -305,7 +290,7 @@ class Client:
             if number == signal.SIGWINCH:
                 self._resize()
             elif number != signal.SIGTSTP or self.terminal.has_jobs():
-                self._say(b"S", bytes([number]))
+                self._say(b"S", bytes([SIGNALS[signal.Signals(number).name[3:]]]))
                 if number in ENDING:
                     self._tell(number)
                     self._asked = monotonic()
@@ -326,7 +311,7 @@ class Client:
         if self.terminal.has_jobs():
             foreground = os.isatty(0) and self.terminal.ours()
             os.kill(0 if foreground else os.getpid(), signal.SIGSTOP)
-        self._say(b"S", bytes([signal.SIGCONT]))
+        self._say(b"S", bytes([SIGNALS["CONT"]]))
 
     def _left_alone(self) -> None:
         """Docker has hung up: it is dead, or a signal that came to it has yet to come to us or has come already."""

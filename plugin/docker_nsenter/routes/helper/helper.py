@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach
-from ...enter.config import load
-from ...enter.errors import EntryError
-from ...enter.hardening import exeseal
+from ...enter.errors import EntryError, say
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
-from ...enter.recorded import asked
-from ...enter.session.journal import Journal
 from ...errors import CliError, again, printable
 from ...planning import defaults
 from ..local import is_here
+from ..plugin_socket import docker_socket
 from . import images
 from .reaper import DIGITS, PREFIX, Reaper
 
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from ...enter.session.journal import Journal
+    from ...enter.session.recording import Recording
     from ...enter.validate import Plan
     from ...planning.planned import Planned
     from .client import Client
@@ -84,8 +83,6 @@ class Helper:
 
     def __init__(self, planned: "Planned", more: "Sequence[Planned]", document: bytes) -> None:
         """Start the watcher before there is anything to leave behind."""
-        from ..bootstrap import docker_socket
-
         assert planned.endpoint is not None
         self.planned, self.plan, self.more, self.document = planned, planned.plan, more, document
         self.endpoint: Endpoint = planned.endpoint
@@ -102,15 +99,13 @@ class Helper:
             raise CliError(refusal.sentence, refusal.hint, refusal.status) from None
 
     def _recorded(self) -> int:
-        required = load("/")["journal"] == "required"
-        told, *others = (Journal("/", each.plan, required=required) for each in (self.planned, *self.more))
-        recording = asked(self.plan) if self.plan["record"] else None
+        told = self._journals()
+        recording = _recording(self.plan) if self.plan["record"] else None
         try:
             client = self._start()
-            exeseal.forget_words()
-            told.start({"SIDE": "client", "RECORDING": recording.path if recording else ""})
-            for each in others:  # whose ends are the helper's to know
-                each.start({"SIDE": "client"})
+            _forget_words()
+            for each in told:
+                each.start({"SIDE": "client", **({"RECORDING": recording.path} if recording else {})})
         except (CliError, EntryError):
             if recording:
                 recording.discard()
@@ -120,19 +115,28 @@ class Helper:
         try:
             status = client.run(self.plan, self._connected(), self.document)
         finally:
-            if not others:
-                told.end(status, client.sent, client.got)
+            for each in () if self.more else told:  # of several only the helper knows how each ended
+                each.end(status, client.sent, client.got)
             if recording:
                 recording.end(status)
         return status
 
+    def _journals(self) -> "list[Journal]":
+        """Open this machine's journal for each entry; where this is no Linux, the engine's machine alone keeps one."""
+        if sys.platform != "linux":
+            return []
+        from ...enter.config import load
+        from ...enter.session.journal import Journal
+
+        required = load("/")["journal"] == "required"
+        return [Journal("/", each.plan, required=required) for each in (self.planned, *self.more)]
+
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
-        from ...enter.session.client import connect
         from . import client  # noqa: F401
 
         if self.docker is None:
-            self.docker = connect(self.socket)
+            self.docker = _connect(self.socket)
         return self.docker
 
     # --- starting ----------------------------------------------------------------------------------------------------
@@ -263,6 +267,51 @@ class Helper:
             "User": "0:0",
             "WorkingDir": "/",
         }
+
+
+def _connect(name: str) -> int:
+    """Connect to docker's socket for plugins, which is a path elsewhere than on Linux; -1 when there is none."""
+    if sys.platform == "linux":
+        from ...enter.session.client import connect
+
+        return connect(name)
+    import socket
+
+    if not name.startswith(("/", "@")):
+        return -1
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect("\0" + name[1:] if name.startswith("@") else name)
+    except OSError:  # a stale name is passed over
+        connection.close()
+        return -1
+    return connection.detach()
+
+
+def _forget_words() -> None:
+    """Wipe the words of the line from what /proc shows."""
+    if sys.platform == "linux":
+        from ...enter.hardening import exeseal
+
+        exeseal.forget_words()
+
+
+def _recording(plan: "Plan") -> "Recording":
+    """Open the caller's recording, by his rights, and say so aloud."""
+    from ...enter.session.recording import Recording
+    from .terminal import window_size
+
+    wanted = plan["record"]
+    assert wanted
+    place, _, name = wanted["file"].rpartition("/")
+    try:
+        directory = os.open(place or "/", os.O_RDONLY | os.O_DIRECTORY)
+        recording = Recording(directory, name, wanted["file"], keys=wanted["input"])
+    except OSError as problem:
+        raise EntryError(f"cannot record to {wanted['file']}: {problem.strerror}") from None
+    recording.begin(plan["target"]["name"], plan["command"] or ["a shell"], window_size() if plan["tty"] else b"")
+    say(f"recording output{' and every key, passwords too,' if recording.keys else ''} to {wanted['file']}")
+    return recording
 
 
 def _own_bounding() -> int:

@@ -6,13 +6,13 @@ watcher was kept from removing.
 """
 
 import os
+import sys
 import time
 
 from ...engine import http
 from ...engine.answers import told
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
-from ...enter.hardening import exeseal
 from ...enter.jsonlite import dumps, loads
 from .images import LABEL
 
@@ -42,8 +42,11 @@ class Reaper:
         os.setsid()
         if os.fork():
             os._exit(0)
-        exeseal.name()
-        exeseal.entitle(exeseal.words(), "docker-nsenter: helpers (reaper)")
+        if sys.platform == "linux":
+            from ...enter.hardening import exeseal
+
+            exeseal.name()
+            exeseal.entitle(exeseal.words(), "docker-nsenter: helpers (reaper)")
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
