@@ -21,12 +21,28 @@ apt_install() { # packages...: as root on Debian and its kin; elsewhere say what
 }
 
 find_python() { # print an interpreter of 3.10 or newer, by absolute path and never a shim
-    for name in ${PYTHON:-/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+    names="/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11 python3.10"
+    if [ "$(uname -s)" = Darwin ]; then # Xcode's python3 is 3.9, and without Xcode a stub that opens a dialog
+        names=
+        for place in $(command -v python3 || :) /opt/homebrew/bin/python3 /usr/local/bin/python3 \
+            python3.14 python3.13 python3.12 python3.11 python3.10; do
+            [ "$place" = /usr/bin/python3 ] || names="$names $place"
+        done
+    fi
+    for name in ${PYTHON:-$names}; do
         found=$("$name" -I -c 'import sys; print(sys.executable if sys.version_info >= (3, 10) else "")' 2>/dev/null) || continue
         [ -z "$found" ] || { printf '%s\n' "$found"; return 0; }
     done
     if [ -n "${PYTHON-}" ]; then
         echo "PYTHON=$PYTHON is no Python of 3.10 or newer" >&2
+        return 1
+    fi
+    for uv in uv "$HOME/.local/bin/uv" /opt/homebrew/bin/uv; do # one that it has; nothing is fetched
+        found=$("$uv" python find --system --no-python-downloads '>=3.10' 2>/dev/null) || continue
+        [ -z "$found" ] || { printf '%s\n' "$found"; return 0; }
+    done
+    if [ "$(uname -s)" = Darwin ]; then
+        echo "no Python of 3.10 or newer is here: brew install python3, or uv python install, then run this again" >&2
         return 1
     fi
     apt_install python3 && printf '%s\n' /usr/bin/python3

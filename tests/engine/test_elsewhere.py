@@ -16,7 +16,7 @@ from docker_nsenter.commands.install import write
 from docker_nsenter.routes.helper import client
 
 from .. import not_linux
-from ..conftest import Call, Done, Run, children, wait_until
+from ..conftest import TOP, Call, Done, Run, children, wait_until
 from .remote import Remote
 from .test_helper import READ_ALL, left, told
 from .test_process import processes
@@ -212,6 +212,10 @@ def test_a_session_is_recorded_where_it_is_typed(run: Run, mac: Call, tmp_path: 
     ("words", "sentence"),
     [
         (("--route", "local", "web"), "--route local enters on this machine, which needs Linux: here a helper enters"),
+        (
+            ("--forward", "0:80", "web"),
+            "--forward does not work from this machine yet: its process that listens needs Linux",
+        ),
         (("pid:1", "true"), "pid:1 is a process of this machine, which does not run Linux: name a container"),
         (("--inspect", "pid:1"), "pid:1 is a process of this machine, which does not run Linux: name a container"),
     ],
@@ -223,6 +227,30 @@ def test_what_only_linux_has_is_refused_in_one_sentence(
     done = mac(*line)
     assert done.returncode == 125
     assert done.stderr.startswith(f"docker nsenter: {sentence}\n")
+
+
+@pytest.mark.parametrize("found", ["homebrew", "uv", "none"])
+def test_on_a_mac_the_installer_finds_a_python_that_is_new_enough_or_says_so(tmp_path: Path, found: str) -> None:
+    """The names are a Mac's; xcode's python3 is 3.9 there and must not be started without Xcode."""
+    real = {"homebrew": "python3.13", "uv": "a-python-of-uvs"}.get(found)
+    scripts = {"uname": "echo Darwin", "python3": "echo a dialog opens >&2; exit 1"}
+    if found == "uv":
+        scripts["uv"] = f'[ "$1 $2" = "python find" ] && echo {tmp_path}/a-python-of-uvs'
+    if real:
+        scripts[real] = f'[ "$2" = -c ] && echo {tmp_path}/{real}'
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
+    words = ["/bin/sh", "-c", f". {TOP}/scripts/lib.sh; find_python"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    if real:
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/{real}\n"), done.stderr
+    else:
+        assert done.returncode == 1
+        assert done.stderr == (
+            "no Python of 3.10 or newer is here: brew install python3, or uv python install, then run this again\n"
+        )
 
 
 def test_tab_completes_there(run: Run, remote: Remote) -> None:

@@ -549,6 +549,7 @@ HELD = {
     "the plan cannot be read: {}": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "out of memory": "unit/test_errors.py::test_what_nobody_expected_is_one_sentence",
     "--route local enters on this machine, which needs Linux: here a helper enters": "engine/test_elsewhere.py::test_what_only_linux_has_is_refused_in_one_sentence",
+    "--forward does not work from this machine yet: its process that listens needs Linux": "engine/test_elsewhere.py::test_what_only_linux_has_is_refused_in_one_sentence",
     "{} is a process of this machine, which does not run Linux: name a container": "engine/test_elsewhere.py::test_what_only_linux_has_is_refused_in_one_sentence",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",

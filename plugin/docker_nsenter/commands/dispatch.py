@@ -176,6 +176,8 @@ def act(request: "Request", options: "endpoints.Globals") -> int:
 
         return many.act(request, options)
     if request.forward:
+        if sys.platform != "linux":
+            raise CliError("--forward does not work from this machine yet: its process that listens needs Linux")
         from . import forward
 
         return forward.act(request, options, _end)

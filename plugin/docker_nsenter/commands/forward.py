@@ -30,7 +30,7 @@ from ..enter.session.client import connect
 from ..enter.session.listener import Listener
 from ..errors import CliError, printable
 from ..planning.planned import Planned
-from ..routes.bootstrap import docker_socket
+from ..routes.plugin_socket import docker_socket
 from . import dry_run, enter
 
 TYPE_CHECKING = False

@@ -116,10 +116,12 @@ def execute(text: bytes) -> "NoReturn":
     from . import bootstrap
     from .plugin_socket import docker_socket
 
-    plan_fd = posix.memfd_create("plan") if sys.platform == "linux" else -1  # choose() has seen to it
-    send(text, plan_fd)
-    posix.lseek(plan_fd, 0, 0)
-    bootstrap.execute(Start(plan_fd, docker=docker_socket()))
+    if sys.platform == "linux":  # choose() has seen to it
+        plan_fd = posix.memfd_create("plan")
+        send(text, plan_fd)
+        posix.lseek(plan_fd, 0, 0)
+        bootstrap.execute(Start(plan_fd, docker=docker_socket()))
+    raise AssertionError
 
 
 def become_root(pid: int) -> bool:
