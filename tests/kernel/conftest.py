@@ -95,6 +95,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "directory": "/",
         "command": list(command),
         "connect": [],
+        "hold": False,
         "shell": None,
         "tty": False,
         "stdin": True,

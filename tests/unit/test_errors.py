@@ -502,6 +502,11 @@ RAISED: list[Row] = [
         lambda: request(*(word for port in range(65) for word in ("--forward", str(port + 1))), "web"),
     ),
     (
+        "--at-exit holds the container while you are in it: it can't be combined with --at-start",
+        "",
+        lambda: request("--at-exit", "--at-start", "web"),
+    ),
+    (
         "--forward lasts until the command ends, so it can't be combined with --detach",
         "",
         lambda: request("--forward", "80", "-d", "web", "true"),
@@ -533,6 +538,9 @@ HELD = {
     "a name is missing in {}": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
     "{} is a process, not a container: enter it alone": "engine/test_many.py::test_a_name_that_nothing_has_ends_all_before_anything_runs",
     "no running container{} is called {}": "engine/test_many.py::test_a_pattern_means_those_that_run",
+    "{} is traced by process {} already, so it can't be held": "engine/test_at_exit.py::test_what_is_traced_already_is_one_sentence",
+    "{} ended before it could be held": "engine/test_at_exit.py::test_a_life_too_short_to_be_held_is_said",
+    "the first thread of {} has ended and others go on, so it can't be held": "engine/test_at_exit.py::test_a_first_thread_that_ends_alone_is_let_go",
     "cannot listen at {}: {}{}": "engine/test_forward.py::test_what_cannot_be_is_said_before_anything_listens",
     "{} containers have IDs that begin with {}": "unit/test_many.py::test_an_id_that_several_begin_with_is_none",
     "{} works for one container, not for several": "engine/test_many.py::test_what_several_can_t_have_is_one_sentence",
@@ -628,6 +636,8 @@ HELD = {
 UNPROVOKED = {
     "cannot join the container's cgroup from this session without root",
     "cannot become root of your engine's user namespace: {}: {}",
+    "the engine at {} has no stream of its events",
+    "the engine at {} ended the stream of its events",
     "the process that connects in the container sent {}",
     "--tools {}: the engine pulled it and does not have it",
     "--tools {}: a helper cannot mount this engine's images",

@@ -83,6 +83,8 @@ PANELS: list[tuple[str, list[tuple[tuple[str, ...], str, str]]]] = [
         (("-i", "--interactive"), "", "Keep standard input open, even without a terminal"),
         (("-d", "--detach"), "", "Run the command in the background"),
         (("--forward",), "[BIND:]PORT:[HOST:]PORT", "Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND runs"),
+        (("--at-exit",), "", "Wait until CONTAINER is about to end, hold it there, and enter; it ends when you leave"),
+        (("--at-start",), "", "Wait until CONTAINER runs, and enter at once"),
         (("--record",), "FILE", "Record the output in a new file on this machine, for asciinema"),
         (("--record-input",), "", "Also record what is typed, passwords included"),
     ]),

@@ -215,6 +215,17 @@ def enter(
             metavar="[BIND:]PORT:[HOST:]PORT",
         ),
     ] = [],
+    at_exit: Annotated[
+        bool,
+        option(
+            "--at-exit",
+            panel=PROCESS,
+            text="Wait until CONTAINER is about to end, hold it there, and enter; it ends when you leave",
+        ),
+    ] = False,
+    at_start: Annotated[
+        bool, option("--at-start", panel=PROCESS, text="Wait until CONTAINER runs, and enter at once")
+    ] = False,
     record: Annotated[
         str | None,
         option(

@@ -65,6 +65,8 @@ class Request:
         self.detach: bool = values["detach"]
         self.record: str | None = values["record"]
         self.record_input: bool = values["record_input"]
+        self.at_exit: bool = values["at_exit"]
+        self.at_start: bool = values["at_start"]
         self.forward = _forwards(values["forward"])
         self.dry_run: bool = values["dry_run"]
         self.verbose: bool = values["verbose"]
@@ -88,6 +90,12 @@ class Request:
             )
         if self.record is not None and self.detach:
             raise CliError("--record follows the command until it ends, so it can't be combined with --detach")
+        if self.at_exit:
+            for given, word in ((self.at_start, "--at-start"), (self.detach, "--detach"), (self.forward, "--forward")):
+                if given:
+                    raise CliError(
+                        f"--at-exit holds the container while you are in it: it can't be combined with {word}"
+                    )
         if self.forward and self.detach:
             raise CliError("--forward lasts until the command ends, so it can't be combined with --detach")
 
@@ -105,6 +113,8 @@ class Request:
             (self.detach, "-d"),
             (self.record is not None, "--record"),
             (bool(self.forward), "--forward"),
+            (self.at_exit, "--at-exit"),
+            (self.at_start, "--at-start"),
         )
         for given, word in single:
             if given:
@@ -123,7 +133,7 @@ def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool,
     if listing:
         idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
     elif values["dry_run"]:
-        idle, reason = given & {"why"}, "--dry-run runs nothing"
+        idle, reason = given & {"why", "at_exit", "at_start"}, "--dry-run runs nothing"
     elif several:
         idle, reason = given & {"verbose"}, "only --dry-run has rows to show"
     elif given & {"forward"} and not command and given - FOR_FORWARD - {*FOR_SEVERAL}:

@@ -129,6 +129,10 @@ def look_up(
             raise Elsewhere
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
     inside = {"mnt", "pid"} & set(request.namespaces)
+    if request.at_exit or request.at_start:
+        from ..engine import starts
+
+        starts.wait(endpoint, word)
     try:
         return containers.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
     except answers.Silent as silent:

@@ -21,5 +21,5 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
 also have toolbox/tools.py, with --record recorded.py and session/recording.py, with --forward forwarded.py and, of
 session/, connector.py, resolver.py and tunnel.py, in the place of a command and in a process of the caller's that holds
-nothing (listener.py). With --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
+nothing (listener.py). With --at-exit the supervisor has held.py before it drops. With --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
 """

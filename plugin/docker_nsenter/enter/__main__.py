@@ -111,6 +111,7 @@ def enter(text: bytes, start: Start, docker: int) -> int:
 def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
     """Take the steps of a Plan that was checked."""
     entry = Entry(plan, start.host_mounts, start.host_root)
+    entry.docker = docker
     entry.start_again = lambda: readonly_host.start_again(text, start)
     if plan["debug"]:
         say(f"route: {plan['route']}")

@@ -38,7 +38,7 @@ class Entry:
     files_label = ""  # SELinux's for the container's files, where the command gets a label of its own
     bounding = permitted = ambient = guard = filter_count = 0
     no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
-    proc_tree = -1
+    proc_tree = docker = -1  # the container's own /proc; the connection to docker
     words = (0, 0, 0)  # where this process's words stand
 
     start_again: "Callable[[], object]"  # in a shelter (hardening/readonly_host.py)

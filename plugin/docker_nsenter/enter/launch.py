@@ -127,8 +127,7 @@ class Launch:
             seccomp.suspend(self._installer)
         except OSError as problem:
             raise EntryError(
-                f"the container's seccomp filter denies clone, and cannot be suspended: {problem.strerror}",
-                EXEC,
+                f"the container's seccomp filter denies clone, and cannot be suspended: {problem.strerror}", EXEC
             ) from None
         self._channels.go()
 

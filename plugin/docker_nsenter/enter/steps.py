@@ -49,6 +49,14 @@ def _shelter(entry: Entry) -> None:
         entry.start_again()
 
 
+def _hold(entry: Entry) -> None:
+    if entry.plan["hold"]:
+        from .held import hold  # only where it is asked for
+
+        hold(entry)
+        _choose_namespaces(entry)  # it may have changed them
+
+
 def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
     only = "" if entry.initial_userns else entry.plan["target"]["container"]
@@ -71,21 +79,16 @@ def _count_filters(entry: Entry) -> None:
         entry.filter_count = len(entry.filters)
         return
     entry.filter_count = seccomp.wanted_filters(entry.target, entry.plan["seccomp"])
+    if entry.plan["hold"]:  # it has a tracer, who has to be the one that reads
+        entry.filters = [seccomp.read_filter(entry.target.pid, index) for index in range(entry.filter_count)]
     looked = entry.plan["cgroups"]  # _open_cgroups has refused already
     if entry.filter_count and not looked and entry.cgroups and entry.cgroups.frozen(("freezer",)):
-        raise EntryError(
-            "the container is paused, and its seccomp filter can only be copied while it runs",
-            UNCONFINED,
-        )
+        raise EntryError("the container is paused, and its seccomp filter can only be copied while it runs", UNCONFINED)
 
 
 def _forget(entry: Entry) -> None:
     entry.words = exeseal.forget()
     exeseal.entitle(entry.words, entry.title("supervisor"))
-
-
-def _guard(entry: Entry) -> None:
-    guard.choose(entry)
 
 
 def _read_config(entry: Entry) -> None:
@@ -163,10 +166,11 @@ PREPARE: "tuple[Step, ...]" = (
     ("pin the container's process", _pin),  # a pidfd: docker's number may be reused, or another kernel's
     ("choose the namespaces", _choose_namespaces),
     ("protect the host's files", _shelter),  # from containers that may open what a process has mapped
+    ("hold the process at its end", _hold),  # for --at-exit; what follows reads what it is by then
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
-    ("guard the command", _guard),  # and what the container lacks, from whoever has the command's ids and capabilities
+    ("guard the command", guard.choose),  # and what the container lacks, from whoever has the command's ids
     ("read what this machine demands", _read_config),  # the host's file, root's alone
     ("choose a place for the tools", _choose_place),
     ("reset the priority and processors", _reset_scheduling),
@@ -196,10 +200,6 @@ def _copy_filters(entry: Entry) -> None:
     # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
     watched = target.status["CapBnd"][0] & capabilities.SYS_PTRACE
     entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.initial_userns))
-
-
-def _set_label(entry: Entry) -> None:
-    lsm.set_exec(entry.label)
 
 
 def _raise_limits(entry: Entry) -> None:
@@ -352,7 +352,7 @@ def _install_early(entry: Entry) -> None:
 
 INSTALL: "tuple[Step, ...]" = (
     ("copy the container's seccomp filter", _copy_filters),  # a tracer that lives on would be one to fear
-    ("set the security label", _set_label),  # only this process or its child can use it; needs the host's /proc
+    ("set the security label", lambda entry: lsm.set_exec(entry.label)),  # for a child; needs the host's /proc
     ("raise the limits to the container's", _raise_limits),  # needs SYS_RESOURCE on the host
     ("show the container's /proc", _clone_proc),
     ("gather the tools", _gather_tools),  # of the host's files, while they are still ours, in a tree of their own
@@ -442,10 +442,7 @@ SUPERVISE: "tuple[tuple[str, str], ...]" = (
     ("fork the installer, into the container's v2 cgroup where it can be", "processes.start"),
     ("suspend a filter that forbids the fork, for the fork", "launch.Launch._let_fork"),  # a late one would be seen
     ("put the command's process into its v2 cgroup", "linux.cgroups.Cgroups.attach"),  # where the fork could not
-    (
-        "set the command's oom_score_adj",
-        "linux.limits.Limits.score",
-    ),  # only the root of the host may lower it
+    ("set the command's oom_score_adj", "linux.limits.Limits.score"),  # only the root of the host may lower it
     ("read everything back", "verify.Check.confirm"),  # from the host's /proc: what a child says is not believed
     ("attach the watcher of --why", "tracing.tracer.Tracer.attach"),
     ("tell the journal", "session.journal.Journal.start"),  # before the go, or what is demanded would come too late

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         directory: str | None
         command: list[str]
         connect: list[str]
+        hold: bool
         shell: str | None
         tty: bool
         stdin: bool
@@ -212,6 +213,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "directory": _optional(_path),
     "command": _words,
     "connect": _words,
+    "hold": _boolean,
     "shell": _optional(_text),
     "tty": _boolean,
     "stdin": _boolean,

@@ -64,6 +64,7 @@ def make_plan(
         "directory": _directory(request, container, inside=inside),
         "command": request.command or _hosts_shell(request, environ, inside=inside),
         "connect": [],  # commands/forward.py's Plan has some
+        "hold": request.at_exit,
         "shell": request.shell,
         "tty": tty,
         "stdin": request.interactive or not stdin_tty or (tty and not request.detach),

@@ -29,10 +29,7 @@ GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
 WAITS = (0.01, 0.05, 0.2)  # seconds until one that passes is looked at again: another entry's, on its way to no power
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
-HELPERS = (
-    b"docker_nsenter.enter.helper",
-    b"docker-nsenter: ",
-)  # of another docker nsenter: no news
+HELPERS = (b"docker_nsenter.enter.helper", b"docker-nsenter: ")  # of another docker nsenter: no news
 
 
 class Seen:
