@@ -137,9 +137,8 @@ def _command(entry: Entry, channels: Channels) -> None:
         entry.connector.run()
     failure = command.become(candidates, env, own)
     if entry.tools and failure.errno in (command.ENOENT, command.ENOTDIR):
-        failure = command.become(
-            candidates, env, entry.tools.path
-        )  # after the container's: even its sh before our bash
+        # after the container's: even its sh before our bash
+        failure = command.become(candidates, env, entry.tools.path)
     channels.say("F", "execve", command.status_for(failure.errno or 0), failure.errno, failure.strerror)
     posix._exit(command.status_for(failure.errno or 0))
 
