@@ -282,7 +282,7 @@ def test_a_terminal_gets_colours_and_a_line_of_progress(some: Callable[..., list
     text = child.read()
     assert f"0 of 2 done, running: {', '.join(names)}" in text
     assert f"\x1b[36m{names[0]} | \x1b[0mdone\r\n" in text
-    assert f"\x1b[33m{names[1]} | \x1b[0mdone\r\n" in text
+    assert f"\x1b[35m{names[1]} | \x1b[0mdone\r\n" in text
     assert "running" not in text.rpartition("\x1b[K")[2], "the line is gone when all is done"
     plain = pexpect.spawn("docker", words, env={**env, "NO_COLOR": "1"}, encoding="utf-8", timeout=30).read()
     assert "\x1b[3" not in plain

@@ -92,3 +92,7 @@ def test_both_rooms_mean_the_same_number_and_the_same_words() -> None:
     assert images.LABEL == selection.HELPER
     assert all(request(f"a{letter}", "x").several == selection.means_several(f"a{letter}") for letter in ",*?[.")
     assert len(collector.record(b"E", 99, 10_000, 255, 1_000_000)) == collector.RECORD
+
+
+def test_no_name_has_a_colour_that_white_hides() -> None:
+    assert set(collector.COLORS) <= {31, 32, 34, 35, 36}

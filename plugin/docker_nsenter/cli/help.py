@@ -17,7 +17,7 @@ PATTERNS = (
     (", ".join(ALIASES), ALIASES_ARE),
 )
 ASKING = ("--help", "-h", "--version")
-BOLD, DIM, CYAN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[33m", "\x1b[0m"
+BOLD, DIM, CYAN, MAGENTA, RESET = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[35m", "\x1b[0m"
 
 
 def show_version() -> int:
@@ -144,7 +144,7 @@ def wrap(words: str, width: int) -> list[str]:
 
 
 def paint(shown: str) -> str:
-    """Colour a laid-out help: titles bold, options cyan, placeholders yellow, frames dim."""
+    """Colour a laid-out help, to be read on black and on white: titles bold, options cyan, placeholders magenta."""
     return "".join(f"{_painted(line)}\n" for line in shown.splitlines())
 
 
@@ -175,4 +175,4 @@ def _coloured(word: str) -> str:
     if not word:
         return word
     placeholder = not word.startswith("-") and (word.isupper() or "|" in word)
-    return f"{YELLOW if placeholder else CYAN}{word}{RESET}"
+    return f"{MAGENTA if placeholder else CYAN}{word}{RESET}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What the head of the Plans says of the output, and of those that are not even tried: [name, sentence]
 FIELDS = {"names": list, "failed": list, "prefix": bool, "colors": bool, "progress": bool, "json": bool}
 RECORD = 13  # bytes of what the conductor says: a letter, the slot, which Plan, the status, milliseconds
-COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # docker compose's, without red
+COLORS = (36, 35, 32, 34)  # docker compose's, without red and what can't be read on white
 CLEAR = b"\r\x1b[K"
 LONGEST_LINE = 1 << 20  # then it is broken: nobody else could write until its end
 LARGEST_OUTPUT = 4 << 20  # of one container, as JSON
