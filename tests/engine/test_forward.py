@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from .conftest import Plugin
 from .remote import Remote
 
 Forward = Callable[..., "Forwarding"]
@@ -335,28 +335,26 @@ def test_floods_and_slow_readers_fill_no_memory_and_hold_nobody_up(
         client.close()
 
 
+def weak(plugin: Plugin, engine: dict[str, str], place: Path, *changes: tuple[str, str, str]) -> dict[str, str]:
+    """Install a copy of the plugin with changes in session/; return docker's environment for it."""
+    plugin(*((f"enter/session/{name}.py", before, after) for name, before, after in changes))
+    return {**engine, "DOCKER_CONFIG": str(next(path for path in place.iterdir() if path.name.startswith("config-")))}
+
+
 def test_what_its_server_never_closes_makes_room(
-    run: Run, serve: Callable[..., int], plugin: Callable[..., Any], engine: dict[str, str], tmp_path: Path
+    run: Run, serve: Callable[..., int], forward: Forward, plugin: Plugin, engine: dict[str, str], tmp_path: Path
 ) -> None:
     name = run()
     serve(name, "SERVER", "700")
-    plugin(
-        ("enter/session/listener.py", "HALF = 30.0", "HALF = 0.2"),
-        ("enter/session/tunnel.py", "MOST = 256", "MOST = 9"),
-    )
-    config = next(path for path in tmp_path.iterdir() if path.name.startswith("config-"))
-    env = {**engine, "DOCKER_CONFIG": str(config)}
-    each = Forwarding(["docker", "nsenter", "--forward", "0:700", name], env, 1)
-    try:
-        for _ in range(9):
-            with each.connect(b"N") as client:
-                assert client.recv(1) == b"n"
-        time.sleep(0.4)
-        with each.connect(b"Ex") as client:
-            client.shutdown(socket.SHUT_WR)
-            assert receive(client) == b"x"
-    finally:
-        each.end()
+    changes = ("listener", "HALF = 30.0", "HALF = 0.2"), ("tunnel", "MOST = 256", "MOST = 9")
+    each = forward("--forward", "0:700", name, env=weak(plugin, engine, tmp_path, *changes))
+    for _ in range(9):
+        with each.connect(b"N") as client:
+            assert client.recv(1) == b"n"
+    time.sleep(0.4)
+    with each.connect(b"Ex") as client:
+        client.shutdown(socket.SHUT_WR)
+        assert receive(client) == b"x"
 
 
 # --- what it holds, and how it ends -----------------------------------------------------------------------------------
@@ -384,14 +382,22 @@ def test_neither_end_holds_anything(run: Run, forward: Forward, pid_of: Callable
     assert not [kind for kind in kinds if not kind.startswith(("pipe:", "socket:", "/dev/null"))]
 
 
-def test_a_container_that_sees_all_processes_reaches_neither(run: Run, forward: Forward, docker: Call) -> None:
+LOOK = "for f in root/etc/shadow environ mem fd/3; do cat /proc/$0/$f >/dev/null 2>&1 && echo $f; done; true"
+
+
+def test_a_container_that_sees_all_processes_reaches_neither(
+    run: Run, forward: Forward, docker: Call, plugin: Plugin, engine: dict[str, str], tmp_path: Path
+) -> None:
     agent, name = run("--pid", "host"), run(command=HTTPD)
+
+    def reached(each: Forwarding, role: str) -> list[str]:
+        return docker("exec", agent, "sh", "-c", LOOK, str(each.processes()[role])).stdout.split()
+
     each = forward("--forward", "0:80", name)
-    found = each.processes()
-    script = "for f in root/etc/shadow environ mem fd/3; do cat /proc/$0/$f >/dev/null 2>&1 && echo $f; done; true"
-    for role in ("listener", "connector"):
-        looked = docker("exec", agent, "sh", "-c", script, str(found[role]))
-        assert (looked.returncode, looked.stdout) == (0, ""), role
+    assert (reached(each, "listener"), reached(each, "connector")) == ([], [])
+    open_to_all = weak(plugin, engine, tmp_path, ("tunnel", "    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)\n", ""))
+    each = forward("--forward", "0:80", name, env=open_to_all)
+    assert "root/etc/shadow" in reached(each, "listener")
 
 
 def test_the_container_s_end_ends_it(run: Run, forward: Forward, docker: Call) -> None:

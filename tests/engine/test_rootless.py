@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +280,28 @@ def test_all_capabilities_in_the_engines_namespace_do_not_make_it_its_user(
     assert any(what.startswith("marker") for _, what, _ in open_to.reached), (open_to.tried, open_to.said)
     assert result.status == 125, result.reached
     assert "could take over this command by its capabilities" in result.said
+
+
+def test_its_ports_are_reached_and_its_end_is_held(run: Run, docker: Call, nsenter: Call) -> None:
+    script = "echo page >/tmp/index.html; httpd -p 127.0.0.1:80 -h /tmp; sleep 6; exit 3"
+    name = run(command=("sh", "-c", script))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with ThreadPoolExecutor() as threads:
+        forwarded = threads.submit(nsenter, "--forward", f"{port}:80", name, "sleep", "3")
+        fetch = [
+            "curl",
+            "-s",
+            "--retry",
+            "30",
+            "--retry-delay",
+            "1",
+            "--retry-connrefused",
+            f"http://127.0.0.1:{port}/",
+        ]
+        assert subprocess.run(fetch, capture_output=True, text=True, check=False).stdout == "page\n"
+        assert (forwarded.result().returncode, forwarded.result().stderr) == (0, "")
+    held = nsenter("--at-exit", name, "echo", "inside")
+    assert (held.returncode, held.stdout) == (0, "inside\n"), held.stderr
+    assert "exit status 3" in held.stderr
+    assert docker("wait", name).stdout == "3\n"

@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import socket
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -179,3 +182,21 @@ def test_a_capability_of_the_containers_namespace_counts_only_there(run: Run, ns
         refused(inside, "by its capabilities (SYS_PTRACE)", f"docker nsenter {name} cat /proc/self/status")
     else:
         assert int(ids(inside.stdout)[2], 16) & 1 << capabilities.NUMBERS["BLOCK_SUSPEND"]
+
+
+def test_its_ports_are_reached_and_its_end_is_held(run: Run, docker: Call, nsenter: Call) -> None:
+    script = "echo page >/tmp/index.html; httpd -p 127.0.0.1:80 -h /tmp; sleep 6; exit 3"
+    name = run(command=("sh", "-c", script))
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [each.getsockname()[1] for each in (free, other)]
+    with ThreadPoolExecutor() as threads:
+        words = ["--forward", f"{ports[0]}:80", "--forward", f"{ports[1]}:80", name, "sleep", "3"]
+        forwarded = threads.submit(nsenter, *words)
+        for port in ports:
+            fetch = ["curl", "-s", "--retry", "30", "--retry-delay", "1", "--retry-connrefused"]
+            done = subprocess.run([*fetch, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=False)
+            assert done.stdout == "page\n"
+        assert (forwarded.result().returncode, forwarded.result().stderr) == (0, "")
+    held = nsenter("--at-exit", name, "echo", "inside")
+    assert (held.returncode, held.stdout) == (0, "inside\n"), held.stderr
+    assert docker("wait", name).stdout == "3\n"
