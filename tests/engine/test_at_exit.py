@@ -213,9 +213,18 @@ def test_waiting_disturbs_nothing_and_a_kill_of_ours_changes_nothing(
             os.kill(process, signal.SIGKILL)
         wait_until(lambda: "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text(), "nobody traces it")
         each.end()
+    each = at_exit(name, "true")
+    each.said()
+    os.killpg(each.process.pid, signal.SIGINT)
+    assert each.end() == (130, "")
     each = at_exit("-i", name, "sleep", "1000")
     each.said()
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt", "it is stopped")
     go.write_text("")
+    time.sleep(0.2)
+    assert docker("inspect", "-f", "{{.State.Running}}", name).stdout == "true\n"
+    os.kill(pid, signal.SIGCONT)
     each.said()
     for process in each.ours():
         os.kill(process, signal.SIGKILL)

@@ -502,6 +502,11 @@ RAISED: list[Row] = [
         lambda: request(*(word for port in range(65) for word in ("--forward", str(port + 1))), "web"),
     ),
     (
+        "--at-exit and --why both trace: they can't be combined",
+        "",
+        lambda: request("--at-exit", "--why", "web", "true"),
+    ),
+    (
         "--at-exit holds the container while you are in it: it can't be combined with --at-start",
         "",
         lambda: request("--at-exit", "--at-start", "web"),

@@ -29,7 +29,7 @@ NAMESPACES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 KERNEL_NAMES = tuple(row[2] for row in NAMESPACES)
 MOST_AT_ONCE = 100
-FOR_FORWARD = {"forward", "route", "helper_image"}
+FOR_FORWARD = {"forward", "at_start", "route", "helper_image"}
 FOR_SEVERAL = ("filter", "parallel", "fail_fast", "no_prefix")
 PROFILES = ("general", "baseline", "restricted", "netadmin", "sysadmin")  # kubectl debug's; profiles.py has them
 
@@ -96,6 +96,8 @@ class Request:
                     raise CliError(
                         f"--at-exit holds the container while you are in it: it can't be combined with {word}"
                     )
+        if self.at_exit and self.values["why"]:
+            raise CliError("--at-exit and --why both trace: they can't be combined")
         if self.forward and self.detach:
             raise CliError("--forward lasts until the command ends, so it can't be combined with --detach")
 

@@ -78,7 +78,7 @@ def act(request: Request, options: endpoints.Globals, end: "Ending") -> int:
 def _plan(request: Request, options: endpoints.Globals) -> Planned:
     """Plan the entry that connects: only the network, and nothing held; with the container's files for a socket's."""
     files = any(each.names_a_file() for each in request.forward)
-    values = {**DEFAULTS, "tty": False, "interactive": True, "route": request.route}
+    values = {**DEFAULTS, "tty": False, "interactive": True, "at_start": request.at_start, "route": request.route}
     values |= {"helper_image": request.helper_image, "security_opt": ["no-new-privileges"], "join_cgroup": False}
     if files:
         values |= {"userns": True, "mount": True, "net": True, "user": request.user}
