@@ -43,10 +43,13 @@ def import_python(environment: dict[str, str]) -> None:
     program = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
     library = Path(sysconfig.get_path("stdlib"))
     modules = library / "lib-dynload"
-    files = {program, *library.glob("*.py"), *(library / "encodings").glob("*.py"), *modules.glob("*.so")}
+    files = {program, *library.glob("*.py"), *modules.glob("*.so")}
+    for package in ("encodings", "ctypes"):
+        files |= {*(library / package).glob("*.py")}
     for binary in (program, *modules.glob("_ctypes.*.so")):
         shown = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
         files |= {Path(word) for word in shown.split() if word.startswith("/")}
+    files |= {*Path("/usr/lib").glob("*/libseccomp.so.2")}  # as apt needs it
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         top = Path(name)
         for path in files:

@@ -171,7 +171,7 @@ def test_an_unreadable_profile_is_refused_not_left_out(run: Run, nsenter: Call, 
     told = config.read_text()
     config.write_text("{}")  # its owner stays the engine's
     try:
-        refused(nsenter(name, "true"), "cannot build the container's seccomp filter without root", "seccomp=unconfined")
+        refused(nsenter(name, "true"), "cannot build the container's seccomp filter anew", "seccomp=unconfined")
         config.rename(f"{config}.away")
         refused(nsenter("--route", "local", name, "true"), "its runtime's config.json can't be found")
     finally:

@@ -199,7 +199,7 @@ FIELDS: "dict[str, Callable[[object], bool]]" = {
     "target": _record({"pid": _pid, "container": _container, "owner": _id, "name": _text}),
     "namespaces": _some_of(*NAMES),
     "capabilities": _record({"base": _one_of("container", "caller"), "add": _mask, "drop": _mask}),
-    "seccomp": _one_of("container", "none", "unconfined", "given"),
+    "seccomp": _one_of("container", "none", "unconfined", "inherited", "given"),
     "filters": _filters,
     "apparmor": _optional(_label),
     "apparmor_needed": _boolean,

@@ -78,8 +78,8 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
         "CapInh": [entry.ambient],
         "CapAmb": [entry.ambient],
         "NoNewPrivs": [int(entry.no_new_privs)],
-        "Seccomp": [2 if entry.filter_count else 0],
-        "Seccomp_filters": [entry.filter_count],
+        "Seccomp": [2] if entry.filter_count else entry.own_status["Seccomp"],
+        "Seccomp_filters": [entry.filter_count + entry.own_status.get("Seccomp_filters", [0])[0]],
         "Umask": [0o022] if entry.credentials else entry.own_status["Umask"],
     }
     if entry.credentials:

@@ -57,7 +57,7 @@ class Filter:
 def wanted_filters(target: Target, policy: str) -> int:
     """Count the oldest filters to copy: the shim's own, and, unless the container runs unconfined, the runtime's."""
     has = target.status.get("Seccomp_filters", target.status["Seccomp"])[0]
-    if target.status["Seccomp"][0] != 2 or policy in ("unconfined", "given"):
+    if target.status["Seccomp"][0] != 2 or policy in ("unconfined", "inherited", "given"):
         return 0
     parent = target.status["PPid"][0]
     try:

@@ -2,8 +2,8 @@
 
 To the helper: I (the caller's standard descriptors), P (the Plan), D (input), E (its end), W (Linux's struct winsize),
 S (a signal, by Linux's number), C (nobody reads the output with this letter any more), G (the client goes).
-From it: H (it runs, on which kernel), 1 and 2 (output, errors), A (so many bytes of input have been read), Z (the
-command has stopped), X (its exit status).
+From it: H (it runs, on which kernel, under a filter or not), 1 and 2 (output, errors), A (so many bytes of input have
+been read), Z (the command has stopped), X (its exit status), F (filters, made anew).
 """
 
 LARGEST = 64 << 20

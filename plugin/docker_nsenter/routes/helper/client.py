@@ -88,15 +88,26 @@ class Client:
                 break
         os.set_blocking(fd, True)
 
-    def greeting(self, boot: "bytes | None") -> None:
-        """Wait until the helper runs; Lost when it ends instead, or runs on another kernel than `boot` names."""
+    def greeting(self, boot: "bytes | None") -> bool:
+        """Wait until the helper runs, and tell whether the engine has it filtered: it can copy no filter then.
+
+        Lost when it ends instead, or runs on another kernel than `boot` names.
+        """
+        found = self.expect(b"H")
+        if boot is not None and not found.startswith(boot):
+            raise Lost("it runs on another kernel")
+        return not found.endswith(b"0")
+
+    def expect(self, letter: bytes) -> bytes:
+        """Wait for this frame; Lost when the helper ends instead."""
         while (found := self.frames.take()) is None:
             if self._ended:
                 lines = self.errors.decode("utf-8", "replace").strip().splitlines()
                 raise Lost(lines[-1] if lines else "it said nothing")
             self.receive()
-        if found[0] != b"H" or (boot is not None and found[1] != boot):
-            raise Lost("it runs on another kernel")
+        if found[0] != letter:
+            raise Lost("it said something else")
+        return found[1]
 
     # --- the entry -------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach
 from ...enter.errors import EntryError, say
+from ...enter.jsonlite import dumps, loads
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
 from ...errors import CliError, again, printable
@@ -40,6 +41,7 @@ NEEDED = (
 )
 LIBRARY = __file__.rpartition("/docker_nsenter/")[0]
 START = "from docker_nsenter.enter.helper import main; main()"
+MAKE = "from docker_nsenter.routes.seccomp_profile import main; main()"  # in the place of START
 BOUND = f"import sys; sys.path.insert(0, '/docker-nsenter'); {START}"
 SENT = f"""import posix, sys
 head, memory = b"", posix.memfd_create("code", 1)
@@ -199,9 +201,35 @@ class Helper:
                 continue
             client = Client(stream)
             client.bring(packed[-1])
-            client.greeting(boot)
+            if client.greeting(boot) and (plans := self._to_copy()):
+                stream.close()
+                self._make_filters(plans, self._settings(image, _making(command, plans), mounts, held), packed[-1])
+                return self._begin(image, command, mounts, pack, boot)
             return client
         raise CliError(f"the engine says: {lacking}")
+
+    def _to_copy(self) -> "list[Planned]":
+        """List the entries for which a filter would be copied: the runtime's, or only what its monitor inherited."""
+        return [each for each in (self.planned, *self.more) if each.plan["seccomp"] in ("container", "none")]
+
+    def _make_filters(self, plans: "list[Planned]", settings: "dict[str, Any]", code: bytes) -> None:
+        """Have the filters made anew, as for a rootless engine: the kernel lets who is filtered copy none."""
+        from .client import Client
+
+        _debug(self.plan, "the engine filters its helpers: one makes the container's seccomp filter anew")
+        client = Client(self._run(settings, self.reaper.next_name(), bool))
+        client.bring(code)
+        for each, (program, problem) in zip(plans, loads(client.expect(b"F")), strict=True):
+            if problem and each.plan["seccomp"] == "container":
+                raise CliError(f"the engine filters its helpers, so that they can't copy a filter; {problem}")
+            wanted = [program] if program and each.plan["seccomp"] == "container" else []
+            each.plan["filters"] = wanted  # beyond what the helper has inherited from the engine, as the monitor has
+            each.plan["seccomp"] = "given" if wanted else "inherited"
+        client.stream.close()
+        if self.document:
+            head = self.document.partition(b"\n")[0]
+            them = (self.planned, *self.more)
+            self.document = b"\n".join([head, *(dumps(each.plan).encode("ascii") for each in them)])
 
     def _run(self, settings: "dict[str, Any]", name: str, meanwhile: "Callable[[], object]") -> Stream:
         """Create a helper, attach, start it; `meanwhile` is called while it starts."""
@@ -312,6 +340,12 @@ def _recording(plan: "Plan") -> "Recording":
     recording.begin(plan["target"]["name"], plan["command"] or ["a shell"], window_size() if plan["tty"] else b"")
     say(f"recording output{' and every key, passwords too,' if recording.keys else ''} to {wanted['file']}")
     return recording
+
+
+def _making(command: list[str], plans: "list[Planned]") -> list[str]:
+    """Turn a helper's command into the one that makes the filters of these entries' containers."""
+    whose = [[each.container.pid, each.container.id, each.container.runtime] for each in plans]
+    return [*command[:-1], command[-1].replace(START, MAKE), dumps(whose)]
 
 
 def _own_bounding() -> int:
