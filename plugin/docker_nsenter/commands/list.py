@@ -162,7 +162,7 @@ def _namespaces(target: "Target | None", container: "Container", notes: list[str
     if target and inodes.get("user") is None:
         found["user"]["of"] = "host" if _id_map(target) == EVERY_ID else "own"
     if target and None in inodes.values():
-        notes.append("the namespaces are what the engine says: only root can ask the kernel (sudo)")
+        notes.append("the namespaces are as the engine says; only root can ask the kernel (sudo)")
     return found
 
 
