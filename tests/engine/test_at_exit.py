@@ -262,8 +262,8 @@ def test_a_first_thread_that_ends_alone_is_let_go(
 
 
 def test_a_life_too_short_to_be_held_is_said(run: Run, plugin: Callable[..., Call]) -> None:
-    slow = plugin(("enter/held.py", "    _seize(pid, name)\n", "    sleep(2)\n    _seize(pid, name)\n"))
-    name = run(command=("sleep", "1.5"))
+    slow = plugin(("enter/held.py", "    _seize(pid, name)\n", "    sleep(1.5)\n    _seize(pid, name)\n"))
+    name = run(command=("sleep", "0.9"))
     done = slow("--at-exit", name, "true")
     assert done.returncode == 125
     assert done.stderr == f"docker nsenter: {name} ended before it could be held\n"
@@ -282,7 +282,7 @@ def test_docker_s_own_end_of_it_waits_until_we_leave(
     go.write_text("")
     each.said()
     ending = subprocess.Popen(["docker", *words, name], env=engine, stdout=subprocess.DEVNULL)
-    time.sleep(2)
+    time.sleep(1)
     assert ending.poll() is None
     assert each.end()[0] == 9
     assert ending.wait(30) == 0

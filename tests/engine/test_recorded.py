@@ -104,6 +104,14 @@ def test_a_command_that_cannot_be_run_and_a_detached_one_are_in_the_journal(told
     assert told.records(1)[0]["NSENTER_DETACHED"] == "yes"
 
 
+def test_a_forwarded_port_is_in_the_journal_beside_its_command(told: Told) -> None:
+    told.nsenter("--forward", "0:80", "web", "echo", "hi")
+    found = told.records(4)
+    begun = [row["NSENTER_COMMAND"] for row in found if "NSENTER_STATUS" not in row]
+    assert sorted(begun) == ["--forward 0:80", "echo hi"]
+    assert [row["NSENTER_STATUS"] for row in found if "NSENTER_STATUS" in row] == ["0", "0"]
+
+
 def test_a_helpers_command_is_told_to_the_engines_machine_and_to_the_clients(told: Told) -> None:
     line = ("--route", "helper", "-e", "PASSWORD=hunter2", "web", "sh", "-c", "echo $PASSWORD; exit 4")
     assert told.nsenter(*line, check=4).stdout == "hunter2\n"
