@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -181,6 +182,12 @@ def events_of(file: Path) -> tuple[dict[str, object], list[list[str]]]:
     return head, [event[1:] for event in events]
 
 
+def played(file: Path) -> bytes:
+    """Have asciinema, whose format it is, play a recording at once."""
+    words = [sys.executable, "-m", "asciinema", "cat", str(file)]
+    return subprocess.run(words, capture_output=True, check=True, timeout=60).stdout
+
+
 @pytest.mark.parametrize("route", ["local", "helper"])
 def test_a_terminal_is_recorded_byte_for_byte(run: Run, engine: Engine, tmp_path: Path, route: str) -> None:
     words = ["nsenter", "--route", route, "--record", "a.cast", "--record-input", run()]
@@ -204,6 +211,7 @@ def test_a_terminal_is_recorded_byte_for_byte(run: Run, engine: Engine, tmp_path
     head, events = events_of(tmp_path / "a.cast")
     assert (head["width"], head["height"]) == (101, 33)
     assert "".join(event[1] for event in events if event[0] == "o").encode() == (tmp_path / "seen").read_bytes()
+    assert played(tmp_path / "a.cast") == (tmp_path / "seen").read_bytes()
     assert ["r", "50x20"] in events
     assert events[-1] == ["x", "6"]
     assert "stty size; exit 6" in "".join(event[1] for event in events if event[0] == "i")
