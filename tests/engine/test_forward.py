@@ -376,6 +376,8 @@ def test_neither_end_holds_anything(run: Run, forward: Forward, pid_of: Callable
     pid = found["connector"]
     assert os.listdir(f"/proc/{pid}/root/") == []
     assert os.readlink(f"/proc/{pid}/ns/net") == os.readlink(f"/proc/{pid_of(name)}/ns/net")
+    # in a mount namespace of its own it would be a stranger to the next one, which would take another guard
+    assert os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
     kinds = [os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0] for fd in os.listdir(f"/proc/{pid}/fd")]
     assert sorted(kinds) == ["anon_inode", "pipe", "pipe", "pipe"]
     kinds = [os.readlink(f"/proc/{found['listener']}/fd/{fd}") for fd in os.listdir(f"/proc/{found['listener']}/fd")]

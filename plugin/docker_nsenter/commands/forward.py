@@ -90,7 +90,7 @@ def _plan(request: Request, options: endpoints.Globals) -> Planned:
     planned = enter.plan(wanted, options)
     plan = planned.plan
     plan["connect"] = [each.target() for each in request.forward]
-    plan["limits"] = False
+    plan["limits"], plan["mounts"] = False, []
     plan["environment"] = {"base": "given", "set": []}
     plan["apparmor"], plan["selinux"] = "unconfined", ""  # what changes with a program; none is executed
     plan["typed"] = {"words": [], "options": 0, "container": 0}  # a hint would change the command's entry
