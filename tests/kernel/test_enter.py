@@ -10,6 +10,7 @@ import pytest
 from docker_nsenter.enter.linux import capabilities
 from docker_nsenter.enter.linux.namespaces import NAMES
 
+from ..weaken import weakened
 from .conftest import map_ids, plan_for, run_plan
 
 Unshared = Callable[..., int]
@@ -206,3 +207,13 @@ def test_a_user_namespace_is_joined_first_where_setns_takes_no_pidfd(unshared: U
     done = run_plan(plan_for(pid, "readlink", "/proc/self/ns/user", "/proc/self/ns/uts"), before=inject)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [os.readlink(f"/proc/{pid}/ns/{name}") for name in ("user", "uts")]
+
+
+def test_who_ended_before_the_supervisor_listened_is_reaped(unshared: Unshared, tmp_path: Path) -> None:
+    """Its SIGCHLD was not heard: the installer of a busy machine stayed a zombie as long as the command ran."""
+    late = "        self.session = Supervisor(\n"
+    library = weakened(tmp_path, ("enter/launch.py", late, f"        sleep(0.5)\n{late}"))
+    states = "sleep 0.3; for child in $(cat /proc/$PPID/task/*/children); do grep State /proc/$child/status; done"
+    done = run_plan(plan_for(unshared("--net"), "sh", "-c", states, namespaces=["net"]), library=library)
+    assert done.stdout.count("State") == 1, done.stdout + done.stderr
+    assert "zombie" not in done.stdout

@@ -34,7 +34,7 @@ def report(phase: str, indent: int) -> str:
 POINTS = (
     ("supervisor, before", "enter/launch.py", "        self._released = True\n"),
     ("installer", "enter/steps.py", "    sys.meta_path.clear()\n"),  # after it nothing can be loaded
-    ("supervisor, after", "enter/session/supervisor.py", "        self.pid = pid\n        if early:\n"),
+    ("supervisor, after", "enter/session/supervisor.py", "        self.pid = pid\n        posix.write("),
 )
 
 

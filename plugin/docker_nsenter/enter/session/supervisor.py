@@ -77,8 +77,7 @@ class Supervisor:
     def begin(self, pid: int, early: bytes) -> None:
         """Take over the command that runs now; `early` are the signals that came before."""
         self.pid = pid
-        if early:
-            posix.write(self._writer, early)
+        posix.write(self._writer, bytes((*early, _signal.SIGCHLD)))  # who ended before we listened is reaped at once
 
     def run(self) -> int:
         """Wait for the command's end and return its exit status."""
