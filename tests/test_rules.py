@@ -54,6 +54,7 @@ SCRIPTS = [
     "test-vm",
     "vm",
     "test-engines",
+    "test-everywhere",
     "check",
     "bench",
     "engine",

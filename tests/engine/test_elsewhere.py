@@ -191,6 +191,12 @@ def test_a_detached_command_and_tools_of_an_image(run: Run, docker: Call, mac: C
     assert done.stdout == "\x7fELF", done.stderr
 
 
+def test_a_dying_container_is_held_from_there(run: Run, mac: Call) -> None:
+    name = run(command=("sleep", "15"))
+    done = mac("--at-exit", name, "echo", "held")
+    assert (done.returncode, done.stdout) == (0, "held\n"), done.stderr
+
+
 def test_looking_works_by_the_engines_word(run: Run, mac: Call) -> None:
     name = run("--cap-add", "SYS_PTRACE")
     rows = json.loads(mac("--list", "--format", "json").stdout)["containers"]
