@@ -1,7 +1,7 @@
 """The command line: the typer app is the one source of the grammar, of the help and of usage errors."""
 
-import inspect
-from typing import Annotated, Any
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -15,6 +15,11 @@ from ..errors import CliError, again, typed
 from . import suggestions
 from .grammar import VALUES
 from .request import NAMESPACES, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Option = tuple[str, object, object, list[str], str, str | None]
 
 USAGE = "docker nsenter [OPTIONS] CONTAINER [COMMAND [ARG...]]"
 SUMMARY = (
@@ -110,189 +115,155 @@ SENSES = {
     "cgroup": "the view of the cgroup tree",
     "time": "the clocks since boot (monotonic, boottime)",
 }
-
-
-def option(*words: str, panel: str, text: str, metavar: "str | None" = None, **more: Any) -> Any:
-    """Describe one option."""
-    return typer.Option(*words, rich_help_panel=panel, help=text, metavar=metavar, show_default=False, **more)
-
-
-def enter(
-    container: Annotated[str | None, typer.Argument()] = None,
-    command: Annotated[list[str] | None, typer.Argument()] = None,
-    privileged: Annotated[
-        bool | None,
-        option(
-            "--privileged/--drop-caps",
-            panel=RULES,
-            text="Keep all of your capabilities / Keep only the container's capabilities (the default)",
+ASKED = (
+    ("help", ["--help", "-h"], "Show this help; -h shows a short version"),
+    ("version", ["--version"], "Show the version"),
+)
+# By panel: the name of the value, its type and its default, how it is spelled, what it does, what its value is called
+OPTIONS: "dict[str, tuple[Option, ...]]" = {
+    RULES: (
+        (
+            "privileged",
+            bool | None,
+            None,
+            ["--privileged/--drop-caps"],
+            "Keep all of your capabilities / Keep only the container's capabilities (the default)",
+            None,
         ),
-    ] = None,
-    cap_add: Annotated[
-        list[str], option("--cap-add", panel=RULES, text="Add a capability (SYS_PTRACE, ALL)", metavar="CAP")
-    ] = [],
-    cap_drop: Annotated[list[str], option("--cap-drop", panel=RULES, text="Drop a capability", metavar="CAP")] = [],
-    security_opt: Annotated[
-        list[str],
-        option(
-            "--security-opt",
-            panel=RULES,
-            text="seccomp=unconfined, apparmor=unconfined|PROFILE, label=disable, no-new-privileges[=BOOL]",
-            metavar="OPT",
+        ("cap_add", list[str], [], ["--cap-add"], "Add a capability (SYS_PTRACE, ALL)", "CAP"),
+        ("cap_drop", list[str], [], ["--cap-drop"], "Drop a capability", "CAP"),
+        (
+            "security_opt",
+            list[str],
+            [],
+            ["--security-opt"],
+            "seccomp=unconfined, apparmor=unconfined|PROFILE, label=disable, no-new-privileges[=BOOL]",
+            "OPT",
         ),
-    ] = [],
-    profile: Annotated[
-        str | None,
-        option(
-            "--profile",
-            panel=RULES,
-            text="Start from a preset, named as in kubectl debug; other options override it",
-            metavar="general|baseline|restricted|netadmin|sysadmin",
+        (
+            "profile",
+            str | None,
+            None,
+            ["--profile"],
+            "Start from a preset, named as in kubectl debug; other options override it",
+            "general|baseline|restricted|netadmin|sysadmin",
         ),
-    ] = None,
-    join_cgroup: Annotated[
-        bool,
-        option(
-            "--join-cgroup/--no-join-cgroup",
-            panel=RULES,
-            text="Apply the container's cgroup limits (default: yes) / Keep your own cgroup limits",
+        (
+            "join_cgroup",
+            bool,
+            True,
+            ["--join-cgroup/--no-join-cgroup"],
+            "Apply the container's cgroup limits (default: yes) / Keep your own cgroup limits",
+            None,
         ),
-    ] = True,
-    user: Annotated[
-        str | None, option("--user", "-u", panel=PROCESS, text="Run as this user: NAME|UID[:GROUP|GID]", metavar="USER")
-    ] = None,
-    workdir: Annotated[
-        str | None, option("--workdir", "-w", panel=PROCESS, text="Start in this directory", metavar="DIR")
-    ] = None,
-    env: Annotated[
-        list[str], option("--env", "-e", panel=PROCESS, text="Set a variable, NAME=VALUE", metavar="ENV")
-    ] = [],
-    env_file: Annotated[
-        list[str], option("--env-file", panel=PROCESS, text="Read variables from a file", metavar="FILE")
-    ] = [],
-    env_from: Annotated[
-        str,
-        option(
-            "--env-from",
-            panel=PROCESS,
-            text="Take variables from the container's settings (config, the default), from its process (pid), or none",
-            metavar="config|pid|none",
+    ),
+    PROCESS: (
+        ("user", str | None, None, ["--user", "-u"], "Run as this user: NAME|UID[:GROUP|GID]", "USER"),
+        ("workdir", str | None, None, ["--workdir", "-w"], "Start in this directory", "DIR"),
+        ("env", list[str], [], ["--env", "-e"], "Set a variable, NAME=VALUE", "ENV"),
+        ("env_file", list[str], [], ["--env-file"], "Read variables from a file", "FILE"),
+        (
+            "env_from",
+            str,
+            "config",
+            ["--env-from"],
+            "Take variables from the container's settings (config, the default), from its process (pid), or none",
+            "config|pid|none",
         ),
-    ] = "config",
-    shell: Annotated[
-        str | None, option("--shell", panel=PROCESS, text="Shell to run if there is no COMMAND", metavar="NAME")
-    ] = None,
-    tools: Annotated[
-        str | None,
-        option(
-            "--tools",
-            panel=PROCESS,
-            text="Use a shell and programs from this machine (host), an image, a directory (./DIR) or one static "
+        ("shell", str | None, None, ["--shell"], "Shell to run if there is no COMMAND", "NAME"),
+        (
+            "tools",
+            str | None,
+            None,
+            ["--tools"],
+            "Use a shell and programs from this machine (host), an image, a directory (./DIR) or one static "
             "program (/bin/busybox); only this session sees them",
-            metavar="host|IMAGE|PATH",
+            "host|IMAGE|PATH",
         ),
-    ] = None,
-    tty: Annotated[
-        bool | None,
-        option(
-            "--tty/--no-tty",
-            "-t/-T",
-            panel=PROCESS,
-            text="Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal",
+        (
+            "tty",
+            bool | None,
+            None,
+            ["--tty/--no-tty", "-t/-T"],
+            "Allocate a terminal, or none with -T (default: if you run it from one) / Allocate no terminal",
+            None,
         ),
-    ] = None,
-    interactive: Annotated[
-        bool, option("--interactive", "-i", panel=PROCESS, text="Keep standard input open, even without a terminal")
-    ] = False,
-    detach: Annotated[bool, option("--detach", "-d", panel=PROCESS, text="Run the command in the background")] = False,
-    forward: Annotated[
-        list[str],
-        option(
-            "--forward",
-            panel=PROCESS,
-            text="Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND "
-            "runs",
-            metavar="[BIND:]PORT:[HOST:]PORT",
+        (
+            "interactive",
+            bool,
+            False,
+            ["--interactive", "-i"],
+            "Keep standard input open, even without a terminal",
+            None,
         ),
-    ] = [],
-    at_exit: Annotated[
-        bool,
-        option(
-            "--at-exit",
-            panel=PROCESS,
-            text="Wait until CONTAINER is about to end, hold it there, and enter; it ends when you leave",
+        ("detach", bool, False, ["--detach", "-d"], "Run the command in the background", None),
+        (
+            "forward",
+            list[str],
+            [],
+            ["--forward"],
+            "Reach a port or unix socket of the container at one of yours (127.0.0.1), until ^C or while COMMAND runs",
+            "[BIND:]PORT:[HOST:]PORT",
         ),
-    ] = False,
-    at_start: Annotated[
-        bool, option("--at-start", panel=PROCESS, text="Wait until CONTAINER runs, and enter at once")
-    ] = False,
-    record: Annotated[
-        str | None,
-        option(
-            "--record",
-            panel=PROCESS,
-            text="Record the output in a new file on this machine, for asciinema",
-            metavar="FILE",
+        (
+            "at_exit",
+            bool,
+            False,
+            ["--at-exit"],
+            "Wait until CONTAINER is about to end, hold it there, and enter; it ends when you leave",
+            None,
         ),
-    ] = None,
-    record_input: Annotated[
-        bool, option("--record-input", panel=PROCESS, text="Also record what is typed, passwords included")
-    ] = False,
-    filter: Annotated[
-        list[str],
-        option(
-            "--filter",
-            panel=MANY,
-            text="Enter only those that docker ps --filter shows (label=tier=edge, name=web)",
-            metavar="KEY=VALUE",
+        ("at_start", bool, False, ["--at-start"], "Wait until CONTAINER runs, and enter at once", None),
+        (
+            "record",
+            str | None,
+            None,
+            ["--record"],
+            "Record the output in a new file on this machine, for asciinema",
+            "FILE",
         ),
-    ] = [],
-    parallel: Annotated[
-        str | None,
-        option("--parallel", panel=MANY, text="Enter at most N at once (default: twice the processors)", metavar="N"),
-    ] = None,
-    fail_fast: Annotated[
-        bool, option("--fail-fast", panel=MANY, text="When one fails, end the others and start no more")
-    ] = False,
-    no_prefix: Annotated[
-        bool, option("--no-prefix", panel=MANY, text="Print lines without the container's name")
-    ] = False,
-    dry_run: Annotated[bool, option("--dry-run", panel=LOOK, text="Show what would happen, and run nothing")] = False,
-    why: Annotated[
-        bool, option("--why", panel=LOOK, text="Run COMMAND, and say which restriction refused it and what lifts it")
-    ] = False,
-    listing: Annotated[
-        bool, option("--list", panel=LOOK, text="List the running containers and what restricts them")
-    ] = False,
-    inspect: Annotated[bool, option("--inspect", panel=LOOK, text="Show everything about CONTAINER")] = False,
-    verbose: Annotated[
-        bool, option("--verbose", panel=LOOK, text="With --dry-run: also show the rows that do not differ")
-    ] = False,
-    format: Annotated[
-        str, option("--format", panel=LOOK, text="Print a table or JSON (default: table)", metavar="table|json")
-    ] = "table",
-    route: Annotated[
-        str,
-        option(
-            "--route",
-            panel=ROUTE,
-            text="Start the command from this machine, or from a helper container on the engine (default: whichever works)",
-            metavar="auto|local|helper",
+        ("record_input", bool, False, ["--record-input"], "Also record what is typed, passwords included", None),
+    ),
+    MANY: (
+        (
+            "filter",
+            list[str],
+            [],
+            ["--filter"],
+            "Enter only those that docker ps --filter shows (label=tier=edge, name=web)",
+            "KEY=VALUE",
         ),
-    ] = "auto",
-    helper_image: Annotated[
-        str | None,
-        option(
-            "--helper-image",
-            panel=ROUTE,
-            text="Image for a helper on another machine; it must have Python",
-            metavar="IMAGE",
+        ("parallel", str | None, None, ["--parallel"], "Enter at most N at once (default: twice the processors)", "N"),
+        ("fail_fast", bool, False, ["--fail-fast"], "When one fails, end the others and start no more", None),
+        ("no_prefix", bool, False, ["--no-prefix"], "Print lines without the container's name", None),
+    ),
+    LOOK: (
+        ("dry_run", bool, False, ["--dry-run"], "Show what would happen, and run nothing", None),
+        ("why", bool, False, ["--why"], "Run COMMAND, and say which restriction refused it and what lifts it", None),
+        ("listing", bool, False, ["--list"], "List the running containers and what restricts them", None),
+        ("inspect", bool, False, ["--inspect"], "Show everything about CONTAINER", None),
+        ("verbose", bool, False, ["--verbose"], "With --dry-run: also show the rows that do not differ", None),
+        ("format", str, "table", ["--format"], "Print a table or JSON (default: table)", "table|json"),
+    ),
+    ROUTE: (
+        (
+            "route",
+            str,
+            "auto",
+            ["--route"],
+            "Start the command from this machine, or from a helper container on the engine (default: whichever works)",
+            "auto|local|helper",
         ),
-    ] = None,
-    **namespaces: bool,
-) -> dict[str, Any]:
-    """Return the values; the caller makes a Request of them."""
-    return {}
+        (
+            "helper_image",
+            str | None,
+            None,
+            ["--helper-image"],
+            "Image for a helper on another machine; it must have Python",
+            "IMAGE",
+        ),
+    ),
+}
 
 
 class HelpWanted(Exception):
@@ -304,30 +275,32 @@ def _want_help(value: bool) -> None:
         raise HelpWanted
 
 
-def _signature() -> inspect.Signature:
-    """Add the namespaces' options, three a row of the table, to the function's own parameters."""
-    own = [
-        each for each in inspect.signature(enter, eval_str=True).parameters.values() if each.kind != each.VAR_KEYWORD
-    ]
-    for name, words, text in (
-        ("help", ("--help", "-h"), "Show this help; -h shows a short version"),
-        ("version", ("--version",), "Show the version"),
-    ):
-        asked = option(*words, panel=LOOK, text=text, is_eager=True, callback=_want_help)
-        wanted = Annotated[bool, asked]
-        own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=wanted))
-    added = [_flag("all", ["--all", "-a"], "Join all of them (the default)")]
+def _parameters() -> "Iterator[Parameter]":
+    """Yield what typer reads an option from; the namespaces' are three a row of their table."""
+    for argument, type_ in (("container", str | None), ("command", list[str] | None)):
+        wanted = Annotated[type_, typer.Argument()]  # type: ignore[valid-type]
+        yield Parameter(argument, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=wanted)
+    for panel, rows in OPTIONS.items():
+        for name, kind, default, words, text, metavar in rows:
+            yield _parameter(name, kind, default, *words, panel=panel, text=text, metavar=metavar)
+    for name, words, text in ASKED:
+        yield _parameter(name, bool, False, *words, panel=LOOK, text=text, is_eager=True, callback=_want_help)
+    yield _flag("all", ["--all", "-a"], "Join all of them (the default)")
     for word, aliases, _ in NAMESPACES:
         spelled, sense = [word, *aliases], SENSES[word]
-        added.append(_flag(word, [f"--{each}" for each in spelled], sense[:1].upper() + sense[1:]))
-        added.append(_flag(f"no_{word}", [f"--no-{each}" for each in spelled], f"Join all but {sense}"))
-        added.append(_flag(f"{word}_only", [f"--{each}-only" for each in spelled], f"Join only {sense}"))
-    return inspect.Signature([*own, *added])
+        yield _flag(word, [f"--{each}" for each in spelled], sense[:1].upper() + sense[1:])
+        yield _flag(f"no_{word}", [f"--no-{each}" for each in spelled], f"Join all but {sense}")
+        yield _flag(f"{word}_only", [f"--{each}-only" for each in spelled], f"Join only {sense}")
 
 
-def _flag(name: str, words: list[str], text: str) -> inspect.Parameter:
-    kind = Annotated[bool, option(*words, panel=SPACES, text=text)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+def _flag(name: str, words: list[str], text: str) -> Parameter:
+    return _parameter(name, bool, False, *words, panel=SPACES, text=text)
+
+
+def _parameter(name: str, kind: object, default: object, *words: str, panel: str, text: str, **more: Any) -> Parameter:
+    """Describe one option."""
+    found = typer.Option(*words, rich_help_panel=panel, help=text, show_default=False, **more)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, found])
 
 
 def build() -> Any:
@@ -336,8 +309,9 @@ def build() -> Any:
     def collect(**values: Any) -> dict[str, Any]:
         return values
 
-    collect.__signature__ = _signature()  # type: ignore[attr-defined]
-    collect.__annotations__ = {name: each.annotation for name, each in _signature().parameters.items()}
+    parameters = list(_parameters())
+    collect.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    collect.__annotations__ = {each.name: each.annotation for each in parameters}
     settings = {"allow_interspersed_args": False, "help_option_names": []}
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(context_settings=settings)(collect)
