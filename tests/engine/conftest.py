@@ -4,15 +4,20 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from docker_nsenter.commands.install import write
 
+from ..attack import Entry, Field, Result
 from ..conftest import Call, Done, Run
 from ..weaken import Change, weakened
 from .test_parity import CONTAINERS, PROFILE
@@ -51,6 +56,60 @@ def plugin(tmp_path: Path, engine: dict[str, str]) -> Plugin:
         return call
 
     return install
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that everybody reaches; pytest closes its own again whenever it is started."""
+    with tempfile.TemporaryDirectory(prefix="nsenter-field.", dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def field(engine: dict[str, str], public: Path) -> Iterator[Field]:
+    """Attackers in a container and beside it; who sees the host's processes is begun by the test."""
+    with Field(engine, public, agent=False) as made:
+        made.target()
+        yield made
+
+
+def fight(field: Field, call: Call, options: tuple[str, ...], name: str, **more: Any) -> Result:
+    """Enter for a second."""
+    result = Result(Entry(()), field.mark())
+    field.results[result.mark] = result
+    done = call(*options, name, *field.script(result.mark, "1"), **more)
+    result.status, result.said = done.returncode, done.stderr
+    return result
+
+
+def answering(path: Path, answer: Callable[[socket.socket], None]) -> socket.socket:
+    """Listen on a unix socket, and have each connection answered; it ends with the socket that is returned."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            answer(client)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server
+
+
+def stop_and_continue(shell: "pexpect.spawn[str]", prompt: str) -> None:
+    """Type ^Z, have the shell continue the job, see it say `again`, and leave."""
+    shell.send("\x1a")
+    shell.expect("Stopped")
+    shell.expect(prompt)
+    shell.sendline("fg")
+    shell.expect("again\r\n")
+    shell.expect(prompt)
+    shell.close(force=True)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.routes.helper import images, reaper
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
+from .conftest import stop_and_continue
 from .remote import Remote
 from .test_parity import CONTAINERS, FIELDS
 from .test_process import processes
@@ -284,13 +285,7 @@ def test_control_z_stops_an_entered_command_that_has_no_shell(run: Run, engine: 
     outer.sendline(f"docker nsenter --route=helper -t {run()} sh -c 'echo ready; sleep 2; kill -STOP $$; echo again'")
     outer.expect("ready\r\n")
     time.sleep(2.5)
-    outer.send("\x1a")
-    outer.expect("Stopped")
-    outer.expect(PROMPT)
-    outer.sendline("fg")
-    outer.expect("again\r\n")
-    outer.expect(PROMPT)
-    outer.close(force=True)
+    stop_and_continue(outer, PROMPT)
 
 
 def test_a_detached_command_outlives_its_helper(run: Run, docker: Call, helper: Call) -> None:

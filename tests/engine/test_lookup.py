@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Done, Run, children, wait_until
-from .conftest import Plugin
+from .conftest import Plugin, answering
 
 Engine = dict[str, str]
 Serve = Callable[[bytes], str]
@@ -141,27 +141,16 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     kept: list[socket.socket] = []
 
     def start(reply: bytes) -> str:
-        path = str(tmp_path / "engine.sock")
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(path)
-        server.listen()
-        listening.append(server)
+        def answer(client: socket.socket) -> None:
+            if reply:
+                client.recv(65536)
+                client.sendall(reply)
+                client.close()
+            else:
+                kept.append(client)
 
-        def answer() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                if reply:
-                    client.recv(65536)
-                    client.sendall(reply)
-                    client.close()
-                else:
-                    kept.append(client)
-
-        threading.Thread(target=answer, daemon=True).start()
-        return f"unix://{path}"
+        listening.append(answering(tmp_path / "engine.sock", answer))
+        return f"unix://{tmp_path}/engine.sock"
 
     yield start
     for each in listening + kept:

@@ -6,13 +6,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from .conftest import answering
 
 PidOf = Callable[[str], int]
 Named = Callable[[str, int], dict[str, str]]
@@ -78,22 +78,13 @@ def named(docker: Call, engine: dict[str, str], tmp_path: Path) -> Iterator[Name
     def serve(name: str, pid: int) -> dict[str, str]:
         found = json.loads(docker("inspect", name).stdout)[0]
         found["State"]["Pid"] = pid
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(str(tmp_path / "engine.sock"))
-        server.listen()
-        servers.append(server)
 
-        def answer() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                client.recv(65536)
-                client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(found).encode())
-                client.close()
+        def answer(client: socket.socket) -> None:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(found).encode())
+            client.close()
 
-        threading.Thread(target=answer, daemon=True).start()
+        servers.append(answering(tmp_path / "engine.sock", answer))
         return {**engine, "DOCKER_HOST": f"unix://{tmp_path}/engine.sock"}
 
     yield serve

@@ -3,7 +3,6 @@
 import re
 import socket
 import subprocess
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import BUSYBOX, Call, Run
+from .conftest import answering
 from .test_lookup import refused
 
 Engine = dict[str, str]
@@ -135,27 +135,19 @@ def test_a_line_that_typer_reads_finds_them_too(replica: Replica, project: str, 
 @pytest.fixture
 def recorded(engine: Engine, tmp_path: Path) -> Iterator[tuple[Engine, list[str]]]:
     """An environment whose engine is reached through a relay that notes the requests."""
-    path, requests = str(tmp_path / "relay.sock"), []
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
-    server.listen()
+    path, requests = tmp_path / "relay.sock", []
 
-    def relay() -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            request = client.recv(65536)
-            requests.append(request.split(b" HTTP/")[0].decode())
-            with socket.socket(socket.AF_UNIX) as behind:
-                behind.connect(engine["DOCKER_HOST"].removeprefix("unix://"))
-                behind.sendall(request)
-                while chunk := behind.recv(65536):
-                    client.sendall(chunk)
-            client.close()
+    def relay(client: socket.socket) -> None:
+        request = client.recv(65536)
+        requests.append(request.split(b" HTTP/")[0].decode())
+        with socket.socket(socket.AF_UNIX) as behind:
+            behind.connect(engine["DOCKER_HOST"].removeprefix("unix://"))
+            behind.sendall(request)
+            while chunk := behind.recv(65536):
+                client.sendall(chunk)
+        client.close()
 
-    threading.Thread(target=relay, daemon=True).start()
+    server = answering(path, relay)
     yield {**engine, "DOCKER_HOST": f"unix://{path}"}, requests
     server.close()
 

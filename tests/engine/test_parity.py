@@ -28,6 +28,16 @@ PROFILE = {
     "defaultAction": "SCMP_ACT_ALLOW",
     "syscalls": [{"names": ["mkdir", "mkdirat", "restart_syscall"], "action": "SCMP_ACT_ERRNO"}],
 }
+# Those that other tests take, too
+USUAL = (
+    "defaults",
+    "cap-drop ALL, cap-add CHOWN",
+    "cap-add NET_ADMIN",
+    "user 1000",
+    "user and group-add",
+    "no-new-privileges, user",
+    "pid=host",
+)
 CONTAINERS: dict[str, tuple[str, ...]] = {
     "defaults": (),
     "cap-drop ALL": ("--cap-drop", "ALL"),

@@ -15,18 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ..images import BUSYBOX
-from .test_parity import CONTAINERS
+from .test_parity import CONTAINERS, USUAL
 
-FLAVOURS = (
-    "defaults",
-    "cap-drop ALL, cap-add CHOWN",
-    "cap-add NET_ADMIN",
-    "user 1000",
-    "user and group-add",
-    "no-new-privileges, user",
-    "pid=host",
-    "seccomp=unconfined",
-)
+FLAVOURS = (*USUAL, "seccomp=unconfined")
 NAMESPACES = st.one_of(
     st.just(()),
     st.sets(st.sampled_from(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]), min_size=1).map(sorted),

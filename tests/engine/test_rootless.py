@@ -18,10 +18,11 @@ from docker_nsenter.enter.linux import seccomp, syscalls
 from docker_nsenter.enter.target import Target
 from docker_nsenter.routes import seccomp_profile
 
-from ..attack import Entry, Field, Result
+from ..attack import Field
 from ..conftest import Call, Done, Run
 from ..private import Private, with_etc
 from ..weaken import weakened
+from .conftest import fight
 from .test_attacks_partial import DEFENCELESS
 from .test_lookup import refused
 from .test_parity import CONTAINERS, PROFILE, agree
@@ -214,31 +215,6 @@ BEYOND = [
     ("--no-mount",),
     ("--security-opt", "seccomp=unconfined"),
 ]
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A directory that everybody reaches; pytest closes its own again whenever it is started."""
-    with tempfile.TemporaryDirectory(prefix="nsenter-field.", dir="/var/tmp") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
-
-
-@pytest.fixture
-def field(engine: dict[str, str], public: Path) -> Iterator[Field]:
-    """Attackers in a container and beside it."""
-    with Field(engine, public, agent=False) as made:
-        made.target()
-        yield made
-
-
-def fight(field: Field, call: Call, options: tuple[str, ...], name: str, **more: Any) -> Result:
-    """Enter for a second."""
-    result = Result(Entry(()), field.mark())
-    field.results[result.mark] = result
-    done = call(*options, name, *field.script(result.mark, "1"), **more)
-    result.status, result.said = done.returncode, done.stderr
-    return result
 
 
 @pytest.fixture

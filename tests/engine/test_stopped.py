@@ -11,7 +11,7 @@ import pexpect
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
-from .conftest import build
+from .conftest import build, stop_and_continue
 
 Engine = dict[str, str]
 PROMPT = r"[#$] (\x1b\[6n)?$"
@@ -153,13 +153,7 @@ def test_a_stop_from_inside_is_not_the_callers(run: Run, docker: Call, engine: E
     outer.expect("ready\r\n")
     with pytest.raises(pexpect.TIMEOUT):
         outer.expect("Stopped", timeout=1)
-    outer.send("\x1a")
-    outer.expect("Stopped")
-    outer.expect(PROMPT)
-    outer.sendline("fg")
-    outer.expect("again\r\n")
-    outer.expect(PROMPT)
-    outer.close(force=True)
+    stop_and_continue(outer, PROMPT)
 
 
 def test_an_orphaned_job_is_never_stopped(run: Run, docker: Call, engine: Engine) -> None:

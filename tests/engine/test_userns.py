@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from docker_nsenter.enter.linux import capabilities
 
-from ..attack import Entry, Field, Result
+from ..attack import Field, Result
 from ..conftest import Call, Run
 from ..private import Private, with_etc
-from .conftest import Plugin
+from .conftest import Plugin, fight
 from .test_attacks_partial import DEFENCELESS
 from .test_lookup import refused
 from .test_parity import CONTAINERS, agree
@@ -104,31 +104,6 @@ IN_IT = [("--no-net",), ("--no-mount",), ("--security-opt", "seccomp=unconfined"
 OUTSIDE = [("--pid",), ("--net-only",), ("--pid", "-u", str(FIRST))]
 
 
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A directory that everybody reaches; pytest closes its own again whenever it is started."""
-    with tempfile.TemporaryDirectory(prefix="nsenter-field.", dir="/var/tmp") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
-
-
-@pytest.fixture
-def field(engine: dict[str, str], public: Path) -> Iterator[Field]:
-    """Attackers in a container and beside it; who sees the host's processes is begun by the test."""
-    with Field(engine, public, agent=False) as made:
-        made.target()
-        yield made
-
-
-def fight(field: Field, call: Call, options: tuple[str, ...]) -> Result:
-    """Enter for a second."""
-    result = Result(Entry(()), field.mark())
-    field.results[result.mark] = result
-    done = call(*options, field.target(), *field.script(result.mark, "1"))
-    result.status, result.said = done.returncode, done.stderr
-    return result
-
-
 def by(result: Result) -> set[str]:
     """Name who reached it."""
     return {who for who, _, _ in result.reached}
@@ -138,9 +113,9 @@ def test_the_containers_root_reaches_no_command_that_has_more_than_it(
     field: Field, nsenter: Call, plugin: Plugin
 ) -> None:
     entries = [*IN_IT, *OUTSIDE, ("--no-net", "--route", "helper"), ("--pid", "--route", "helper")]
-    guarded = {options: fight(field, nsenter, options) for options in entries}
+    guarded = {options: fight(field, nsenter, options, field.target()) for options in entries}
     defenceless = plugin(DEFENCELESS)
-    open_to = {options: fight(field, defenceless, options) for options in (*IN_IT, *OUTSIDE)}
+    open_to = {options: fight(field, defenceless, options, field.target()) for options in (*IN_IT, *OUTSIDE)}
     field.collect()
     for options, result in guarded.items():
         assert result.status == 0, (options, result.said)
@@ -158,8 +133,8 @@ def test_who_sees_the_hosts_processes_owns_the_containers_namespace(
     """Root of the namespace above has every capability in the containers', so that no guard keeps it out of there."""
     field.watcher("agent", "--pid=host", "--userns=host", "--security-opt", "seccomp=unconfined")
     defenceless = plugin(DEFENCELESS)
-    guarded = {options: fight(field, nsenter, options) for options in (*IN_IT, *OUTSIDE[:2])}
-    open_to = {options: fight(field, defenceless, options) for options in (*IN_IT, *OUTSIDE[:2])}
+    guarded = {options: fight(field, nsenter, options, field.target()) for options in (*IN_IT, *OUTSIDE[:2])}
+    open_to = {options: fight(field, defenceless, options, field.target()) for options in (*IN_IT, *OUTSIDE[:2])}
     field.collect()
     for options in IN_IT:
         assert guarded[options].status == 125
