@@ -6,7 +6,7 @@ What may not be read without root is None.
 import posix
 from fcntl import ioctl
 
-from ..enter.linux import capabilities, limits, lsm, namespaces, syscalls
+from ..enter.linux import argument_names, capabilities, limits, lsm, namespaces, syscalls
 from ..enter.linux.cgroups import parse
 from ..enter.linux.procfs import read
 from ..enter.target import Target
@@ -65,7 +65,7 @@ def named(rows: dict[int, tuple[int, int]]) -> dict[str, list["int | None"]]:
     """Name the resource limits; None is unlimited."""
     return {
         name.removeprefix("Max "): [None if value == syscalls.RLIM_INFINITY else value for value in rows[resource]]
-        for name, resource in syscalls.RLIMITS.items()
+        for resource, name in enumerate(argument_names.RLIMITS)
         if resource in rows
     }
 

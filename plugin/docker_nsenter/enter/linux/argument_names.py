@@ -280,6 +280,25 @@ FAMILY = {
     "AF_XDP": 44,
     "AF_MCTP": 45,
 }
+# The rows of /proc/PID/limits, which are in the order of asm-generic/resource.h's numbers
+RLIMITS = (
+    "Max cpu time",
+    "Max file size",
+    "Max data size",
+    "Max stack size",
+    "Max core file size",
+    "Max resident set",
+    "Max processes",
+    "Max open files",
+    "Max locked memory",
+    "Max address space",
+    "Max file locks",
+    "Max pending signals",
+    "Max msgqueue size",
+    "Max nice priority",
+    "Max realtime priority",
+    "Max realtime timeout",
+)
 SOCKET = {"SOCK_STREAM": 1, "SOCK_DGRAM": 2, "SOCK_RAW": 3, "SOCK_RDM": 4, "SOCK_SEQPACKET": 5, "SOCK_PACKET": 10}
 PROTECTION = {"PROT_READ": 1, "PROT_WRITE": 2, "PROT_EXEC": 4}
 PRCTL = {
@@ -378,7 +397,7 @@ def _open(value: int) -> str:
 
 
 def _limit(value: int) -> str:
-    return next((name for name, number in syscalls.RLIMITS.items() if number == value), str(value))
+    return RLIMITS[value] if value < len(RLIMITS) else str(value)
 
 
 # By the letters of syscall_table.py

@@ -9,13 +9,11 @@ NAME_WIDTH = 26  # of the first column (fs/proc/base.c, proc_pid_limits)
 
 
 def parse(text: bytes) -> dict[int, tuple[int, int]]:
-    """Parse /proc/PID/limits into {RLIMIT_*: (soft, hard)}; unlimited is RLIM_INFINITY."""
+    """Parse /proc/PID/limits into {RLIMIT_*: (soft, hard)}: its rows are in the order of those numbers."""
     found = {}
-    for line in text.decode("ascii", "replace").splitlines():
-        resource = syscalls.RLIMITS.get(line[:NAME_WIDTH].rstrip())
-        if resource is not None:
-            soft, hard = line[NAME_WIDTH:].split()[:2]
-            found[resource] = (_value(soft), _value(hard))
+    for resource, line in enumerate(text.decode("ascii", "replace").splitlines()[1:]):
+        soft, hard = line[NAME_WIDTH:].split()[:2]
+        found[resource] = (_value(soft), _value(hard))
     return found
 
 
@@ -38,13 +36,14 @@ class Limits:
         self.oom_score_adj = int(target.read("oom_score_adj"))
         self.lower = ""  # what stays below the container's, for people
         if not may_raise:
-            self._text = b""
-            for name, resource in syscalls.RLIMITS.items():
-                soft, hard = self.rlimits[resource]
+            for resource, (soft, hard) in self.rlimits.items():
                 own = self._own[resource][1]
                 if own < hard:
                     self.rlimits[resource] = min(soft, own), own
-                    self.lower += f"{', ' if self.lower else ''}{name} {own}"
+                    self.lower += f"{', ' if self.lower else ''}{self._name(resource)} {own}"
+
+    def _name(self, resource: int) -> str:
+        return self._text.splitlines()[1 + resource][:NAME_WIDTH].decode("ascii", "replace").rstrip()
 
     def raise_hard(self) -> None:
         """Raise our own hard limits where the target's are higher, while we have the right to."""
@@ -77,10 +76,10 @@ class Limits:
     def difference(self, pid: int) -> str:
         """Name a limit that the kernel does not report as set; '' when all agree."""
         text = read(f"/proc/{pid}/limits")
-        shown = self.rlimits if text == self._text else parse(text)
-        for name, resource in syscalls.RLIMITS.items():
-            if resource in self.rlimits and shown.get(resource) != self.rlimits[resource]:
-                return name
+        shown = self.rlimits if text == self._text and not self.lower else parse(text)
+        for resource, wanted in self.rlimits.items():
+            if shown.get(resource) != wanted:
+                return self._name(resource)
         if int(read(f"/proc/{pid}/oom_score_adj")) != self.oom_score_adj:
             return "oom_score_adj"
         return ""

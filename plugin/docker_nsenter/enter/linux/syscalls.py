@@ -23,52 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MACHINE = posix.uname().machine
-# name: (x86-64, arm64); a call that came after 5.1 has one number everywhere
-NUMBER = {
-    name: row[MACHINE == "aarch64"]
-    for name, row in {
-        "brk": (12, 214),
-        "capset": (126, 91),
-        "clone": (56, 220),
-        "clone3": (435, 435),
-        "close_range": (436, 436),
-        "connect": (42, 203),
-        "fallocate": (285, 47),
-        "fsconfig": (431, 431),
-        "fsmount": (432, 432),
-        "fsopen": (430, 430),
-        "fstatfs": (138, 44),
-        "get_mempolicy": (239, 236),
-        "ioprio_get": (252, 31),
-        "ioprio_set": (251, 30),
-        "keyctl": (250, 219),
-        "landlock_create_ruleset": (444, 444),
-        "landlock_restrict_self": (446, 446),
-        "mmap": (9, 222),
-        "mount": (165, 40),
-        "mount_setattr": (442, 442),
-        "move_mount": (429, 429),
-        "mprotect": (10, 226),
-        "mremap": (25, 216),
-        "open_tree": (428, 428),
-        "openat2": (437, 437),
-        "personality": (135, 92),
-        "pidfd_open": (434, 434),
-        "pidfd_send_signal": (424, 424),
-        "prctl": (157, 167),
-        "prlimit64": (302, 261),
-        "ptrace": (101, 117),
-        "sched_getscheduler": (145, 120),
-        "sched_setscheduler": (144, 119),
-        "seccomp": (317, 277),
-        "set_mempolicy": (238, 237),
-        "setns": (308, 268),
-        "socket": (41, 198),
-        "splice": (275, 76),
-        "tee": (276, 77),
-        "unshare": (272, 97),
-    }.items()
-}
+ARM64 = MACHINE == "aarch64"
 # seccomp's AUDIT_ARCH_* of the machine
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}.get(MACHINE, 0)
 
@@ -84,7 +39,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_INTO_CGROUP = 0x200000000
 
-FORK_SIBLING = NUMBER["clone"], CLONE_PARENT | 17  # SIGCHLD: a call and its first argument, as filters see them
+FORK_SIBLING = (56, 220)[ARM64], CLONE_PARENT | 17  # SIGCHLD: a call and its first argument, as filters see them
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -145,25 +100,6 @@ NT_ARM_SYSTEM_CALL = 0x404
 SECCOMP_SET_MODE_FILTER = 1
 SPLICE_F_NONBLOCK = 2
 
-# asm-generic/resource.h: the rows of /proc/PID/limits
-RLIMITS = {
-    "Max cpu time": 0,
-    "Max file size": 1,
-    "Max data size": 2,
-    "Max stack size": 3,
-    "Max core file size": 4,
-    "Max resident set": 5,
-    "Max processes": 6,
-    "Max open files": 7,
-    "Max locked memory": 8,
-    "Max address space": 9,
-    "Max file locks": 10,
-    "Max pending signals": 11,
-    "Max msgqueue size": 12,
-    "Max nice priority": 13,
-    "Max realtime priority": 14,
-    "Max realtime timeout": 15,
-}
 RLIM_INFINITY = (1 << 64) - 1
 
 
@@ -187,7 +123,7 @@ _syscall = _Function(dlsym(_libc, "syscall"))
 _memcpy, _memset = _Function(dlsym(_libc, "memcpy")), _Function(dlsym(_libc, "memset"))
 
 
-def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
+def _call(name: str, x86: int, arm64: int, *arguments: "int | bytes | bytearray") -> int:
     """Make one system call; bytes become a C string, a bytearray is memory that the kernel may write."""
     words, memory = [], []
     for argument in arguments:
@@ -198,7 +134,7 @@ def _call(name: str, *arguments: "int | bytes | bytearray") -> int:
         memory.append((_Char * len(buffer)).from_buffer(buffer))
         words.append(addressof(memory[-1]))
     words += (0,) * (6 - len(words))
-    while (result := int(_syscall(NUMBER[name], *words))) == -1:
+    while (result := int(_syscall(arm64 if ARM64 else x86, *words))) == -1:
         errno = get_errno()
         if errno == 4:  # EINTR: the signal is noted, and the call goes on as Python's own do (PEP 475)
             continue
@@ -228,107 +164,113 @@ def wipe(text: bytes) -> None:
 
 
 # fmt: off
-def brk(addr: int) -> int: return _call("brk", addr)
-def clone(flags: int) -> int: return _call("clone", flags)
-def clone3(args: bytearray) -> int: return _call("clone3", args, len(args))
-def close_range(first: int, last: int, flags: int) -> int: return _call("close_range", first, last, flags)
-def connect(sockfd: int, addr: bytes) -> int: return _call("connect", sockfd, bytearray(addr), len(addr))
-def fallocate(fd: int, mode: int, offset: int, length: int) -> int: return _call("fallocate", fd, mode, offset, length)
-def fsconfig(fd: int, cmd: int) -> int: return _call("fsconfig", fd, cmd, 0, 0, 0)
-def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int: return _call("fsmount", fs_fd, flags, attr_flags)
-def fsopen(fsname: bytes, flags: int) -> int: return _call("fsopen", fsname, flags)
-def ioprio_get(which: int, who: int) -> int: return _call("ioprio_get", which, who)
-def ioprio_set(which: int, who: int, ioprio: int) -> int: return _call("ioprio_set", which, who, ioprio)
-def keyctl(operation: int, argument: "bytes | int") -> int: return _call("keyctl", operation, argument)
-def mprotect(addr: int, length: int, prot: int) -> int: return _call("mprotect", addr, length, prot)
-def open_tree(dirfd: int, path: bytes, flags: int) -> int: return _call("open_tree", dirfd, path, flags)
-def personality(persona: int) -> int: return _call("personality", persona)
-def pidfd_open(pid: int) -> int: return _call("pidfd_open", pid, 0)
-def pidfd_send_signal(pidfd: int, sig: int) -> int: return _call("pidfd_send_signal", pidfd, sig, 0, 0)
-def prctl(option: int, *arguments: int) -> int: return _call("prctl", option, *arguments)
-def sched_getscheduler(pid: int) -> int: return _call("sched_getscheduler", pid)
-def seccomp(operation: int, flags: int, args: bytearray) -> int: return _call("seccomp", operation, flags, args)
-def set_mempolicy(mode: int, nodemask: int, maxnode: int) -> int: return _call("set_mempolicy", mode, nodemask, maxnode)
-def setns(fd: int, nstype: int) -> int: return _call("setns", fd, nstype)
-def socket(domain: int, kind: int, protocol: int) -> int: return _call("socket", domain, kind, protocol)
-def tee(fd_in: int, fd_out: int, length: int, flags: int) -> int: return _call("tee", fd_in, fd_out, length, flags)
-def unshare(flags: int) -> int: return _call("unshare", flags)
+def brk(addr: int) -> int: return _call("brk", 12, 214, addr)
+def clone(flags: int) -> int: return _call("clone", 56, 220, flags)
+def clone3(args: bytearray) -> int: return _call("clone3", 435, 435, args, len(args))
+def close_range(first: int, last: int, flags: int) -> int: return _call("close_range", 436, 436, first, last, flags)
+def connect(sockfd: int, addr: bytes) -> int: return _call("connect", 42, 203, sockfd, bytearray(addr), len(addr))
+def fsconfig(fd: int, cmd: int) -> int: return _call("fsconfig", 431, 431, fd, cmd, 0, 0, 0)
+def fsmount(fs_fd: int, flags: int, attr_flags: int) -> int: return _call("fsmount", 432, 432, fs_fd, flags, attr_flags)
+def fsopen(fsname: bytes, flags: int) -> int: return _call("fsopen", 430, 430, fsname, flags)
+def ioprio_get(which: int, who: int) -> int: return _call("ioprio_get", 252, 31, which, who)
+def ioprio_set(which: int, who: int, ioprio: int) -> int: return _call("ioprio_set", 251, 30, which, who, ioprio)
+def keyctl(operation: int, argument: "bytes | int") -> int: return _call("keyctl", 250, 219, operation, argument)
+def mprotect(addr: int, length: int, prot: int) -> int: return _call("mprotect", 10, 226, addr, length, prot)
+def open_tree(dirfd: int, path: bytes, flags: int) -> int: return _call("open_tree", 428, 428, dirfd, path, flags)
+def personality(persona: int) -> int: return _call("personality", 135, 92, persona)
+def pidfd_open(pid: int) -> int: return _call("pidfd_open", 434, 434, pid, 0)
+def pidfd_send_signal(pidfd: int, sig: int) -> int: return _call("pidfd_send_signal", 424, 424, pidfd, sig, 0, 0)
+def prctl(option: int, *arguments: int) -> int: return _call("prctl", 157, 167, option, *arguments)
+def sched_getscheduler(pid: int) -> int: return _call("sched_getscheduler", 145, 120, pid)
+def seccomp(mode: int, flags: int, args: bytearray) -> int: return _call("seccomp", 317, 277, mode, flags, args)
+def setns(fd: int, nstype: int) -> int: return _call("setns", 308, 268, fd, nstype)
+def socket(domain: int, kind: int, protocol: int) -> int: return _call("socket", 41, 198, domain, kind, protocol)
+def tee(fd_in: int, fd_out: int, size: int, flags: int) -> int: return _call("tee", 276, 77, fd_in, fd_out, size, flags)
+def unshare(flags: int) -> int: return _call("unshare", 272, 97, flags)
 # fmt: on
 
 
 def fstatfs_type(fd: int) -> int:
     buffer = bytearray(256)
-    _call("fstatfs", fd, buffer)
+    _call("fstatfs", 138, 44, fd, buffer)
     return int.from_bytes(buffer[:8], "little")
 
 
 def get_mempolicy() -> int:
     mode = bytearray(4)
-    _call("get_mempolicy", mode, 0, 0, 0, 0)
+    _call("get_mempolicy", 239, 236, mode, 0, 0, 0, 0)
     return int.from_bytes(mode, "little")
 
 
 def mount_setattr(dirfd: int, path: bytes, flags: int, attr_set: int, attr_clr: int) -> int:
     attr = bytearray(attr_set.to_bytes(8, "little") + attr_clr.to_bytes(8, "little") + bytes(16))
-    return _call("mount_setattr", dirfd, path, flags, attr, len(attr))
+    return _call("mount_setattr", 442, 442, dirfd, path, flags, attr, len(attr))
 
 
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int) -> int:
     how = bytearray(flags.to_bytes(8, "little") + bytes(8) + resolve.to_bytes(8, "little"))
-    return _call("openat2", dirfd, path, how, len(how))
+    return _call("openat2", 437, 437, dirfd, path, how, len(how))
 
 
 def ptrace_regset(request: int, pid: int, kind: int, data: bytearray) -> int:
     vector = bytearray(address(data).to_bytes(8, "little") + len(data).to_bytes(8, "little"))
-    return _call("ptrace", request, pid, kind, vector)
+    return _call("ptrace", 101, 117, request, pid, kind, vector)
 
 
 def capset(data: bytearray) -> int:
-    return _call("capset", bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
+    return _call("capset", 126, 91, bytearray((0x20080522).to_bytes(4, "little") + bytes(4)), data)
 
 
 def landlock_create_ruleset(attr: "bytearray | int", size: int, flags: int) -> int:
-    return _call("landlock_create_ruleset", attr, size, flags)
+    return _call("landlock_create_ruleset", 444, 444, attr, size, flags)
 
 
 def landlock_restrict_self(ruleset_fd: int, flags: int) -> int:
-    return _call("landlock_restrict_self", ruleset_fd, flags)
+    return _call("landlock_restrict_self", 446, 446, ruleset_fd, flags)
 
 
 def mmap(addr: int, length: int, prot: int, flags: int, fd: int) -> int:
-    return _call("mmap", addr, length, prot, flags, fd)
-
-
-def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, data: "bytes | int" = 0) -> int:
-    return _call("mount", source, target, filesystemtype, mountflags, data)
-
-
-def move_mount(from_dirfd: int, to_path: bytes) -> int:
-    return _call("move_mount", from_dirfd, b"", AT_FDCWD, to_path, MOVE_MOUNT_F_EMPTY_PATH)
-
-
-def mremap(old_address: int, old_size: int, new_size: int, flags: int, new_address: int) -> int:
-    return _call("mremap", old_address, old_size, new_size, flags, new_address)
-
-
-def prctl_mm_map(prctl_mm_map: bytearray) -> int:
-    return _call("prctl", PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map, len(prctl_mm_map))
-
-
-def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray | int") -> int:
-    return _call("prlimit64", pid, resource, new, old)
+    return _call("mmap", 9, 222, addr, length, prot, flags, fd)
 
 
 def ptrace(request: int, pid: int, addr: int, data: "int | bytearray") -> int:
-    return _call("ptrace", request, pid, addr, data)
+    return _call("ptrace", 101, 117, request, pid, addr, data)
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> int:
+    return _call("fallocate", 285, 47, fd, mode, offset, length)
+
+
+def mount(source: bytes, target: bytes, filesystemtype: bytes, mountflags: int, data: "bytes | int" = 0) -> int:
+    return _call("mount", 165, 40, source, target, filesystemtype, mountflags, data)
+
+
+def move_mount(from_dirfd: int, to_path: bytes) -> int:
+    return _call("move_mount", 429, 429, from_dirfd, b"", AT_FDCWD, to_path, MOVE_MOUNT_F_EMPTY_PATH)
+
+
+def mremap(old_address: int, old_size: int, new_size: int, flags: int, new_address: int) -> int:
+    return _call("mremap", 25, 216, old_address, old_size, new_size, flags, new_address)
+
+
+def prctl_mm_map(prctl_mm_map: bytearray) -> int:
+    return _call("prctl", 157, 167, PR_SET_MM, PR_SET_MM_MAP, prctl_mm_map, len(prctl_mm_map))
+
+
+def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray | int") -> int:
+    return _call("prlimit64", 302, 261, pid, resource, new, old)
 
 
 def sched_setscheduler(pid: int, policy: int, param: bytearray) -> int:
-    return _call("sched_setscheduler", pid, policy, param)
+    return _call("sched_setscheduler", 144, 119, pid, policy, param)
+
+
+def set_mempolicy(mode: int, nodemask: int, maxnode: int) -> int:
+    return _call("set_mempolicy", 238, 237, mode, nodemask, maxnode)
 
 
 def splice(fd_in: int, fd_out: int, size: int, flags: int) -> int:
-    return _call("splice", fd_in, 0, fd_out, 0, size, flags)
+    return _call("splice", 275, 76, fd_in, 0, fd_out, 0, size, flags)
 
 
 def _named(name: str, call: "Callable[..., None]", *arguments: object) -> None:
