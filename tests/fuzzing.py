@@ -30,10 +30,11 @@ from docker_nsenter.cli.read import read_request
 from docker_nsenter.commands import restrictions
 from docker_nsenter.engine import containers, endpoints, http, names
 from docker_nsenter.engine.containers import Container  # noqa: E402
-from docker_nsenter.enter import command, jsonlite
+from docker_nsenter.enter import command, entry, jsonlite, jsonwrite
 from docker_nsenter.enter.errors import EntryError, printable  # noqa: E402
-from docker_nsenter.enter.launch import Launch  # noqa: E402
+from docker_nsenter.enter.launch import LABELS  # noqa: E402
 from docker_nsenter.enter.linux import cgroups, credentials, limits, seccomp
+from docker_nsenter.enter.session import failures  # noqa: E402
 from docker_nsenter.enter.target import parse_status  # noqa: E402
 from docker_nsenter.enter.validate import FIELDS, validate  # noqa: E402
 from docker_nsenter.errors import CliError  # noqa: E402
@@ -99,7 +100,7 @@ def own_options(line: list[str]) -> None:
             if request.container.startswith("pid:"):
                 assert containers.process(request.container).pid > 0
             made = make_plan(request, container(), environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-            assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
+            assert validate(jsonlite.loads(jsonwrite.dumps(made))) == made
     except (CliError, options.HelpWanted) as problem:
         sound(str(problem), getattr(problem, "status", 0))
     except EntryError as refusal:
@@ -196,7 +197,7 @@ def engines_reply(reply: bytes) -> None:
         found = containers.read_container(value)
         containers.refuse_unless_running(found, value, paused_ok=False)
         made = make_plan(REQUEST, found, environ=ENVIRON, stdin_tty=False, stdout_tty=False)
-        assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
+        assert validate(jsonlite.loads(jsonwrite.dumps(made))) == made
     except CliError as problem:
         sound(problem.sentence, problem.status)
     except EntryError as refusal:
@@ -242,6 +243,13 @@ class Environ:
         return self.text
 
 
+def begun(target: Any, environment: dict[str, object], who: "credentials.Credentials | None" = None) -> entry.Entry:
+    """Stand for an entry that has come so far."""
+    found = entry.Entry.__new__(entry.Entry)
+    found.__dict__.update(target=target, plan={"environment": environment}, credentials=who)
+    return found
+
+
 def proc_file(value: tuple[bytes, bytes]) -> None:
     """Read files of /proc: the container's names can't change a number, and rubbish is an error that is named."""
     text, name = value
@@ -256,7 +264,7 @@ def proc_file(value: tuple[bytes, bytes]) -> None:
     with suppress(ValueError):
         containers._inside(1000, text)
     target: Any = Environ(text)
-    found = command.environment({"base": "target", "set": []}, target, None)
+    found = entry.environment(begun(target, {"base": "target", "set": []}))
     assert all(key and b"=" not in key and b"\0" not in key + item for key, item in found.items())
     restrictions.label(target)
     for path in ("/a", "/../x", os.fsdecode(name.replace(b"\0", b""))):
@@ -300,7 +308,7 @@ def passwd_and_group(value: tuple[bytes, bytes, str, list[str]]) -> None:
     assert all(0 <= number <= credentials.LARGEST_ID for number in (found.uid, found.gid, *found.groups))
     assert found.groups[0] == found.gid
     assert len(set(found.groups)) == len(found.groups)
-    command.environment({"base": "given", "set": []}, Environ(b""), found)  # type: ignore[arg-type]
+    entry.environment(begun(Environ(b""), {"base": "given", "set": []}, found))
     command.candidates([], None, found)
 
 
@@ -341,7 +349,7 @@ def plan(text: bytes) -> None:
     assert set(taken) == set(FIELDS)
     assert 0 < taken["target"]["pid"] <= 1 << 22
     for word in [*taken["command"], *taken["environment"]["set"], taken["user"] or "", taken["directory"] or "/"]:
-        assert b"\0" not in command.encode(word)
+        assert b"\0" not in entry.encode(word)
     json.dumps(taken)
 
 
@@ -360,9 +368,8 @@ said = st.one_of(
 def childs_words(value: tuple[str, str]) -> None:
     """Word what a process of the entry, perhaps a puppet, reports."""
     word, rest = value
-    supervisor: Any = object.__new__(Launch)
-    supervisor.entry = type("Entry", (), {"plan": PLAN})
-    refusal = supervisor._failure(word, rest)
+    plan: Any = PLAN
+    refusal = failures.explain((word, rest), LABELS, plan)
     assert refusal.sentence.isprintable()
     assert len(refusal.sentence) < 600
     assert refusal.status in (125, 126, 127)

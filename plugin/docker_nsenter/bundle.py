@@ -33,6 +33,7 @@ STAGES = {
         "routes.local",
         "enter.membership",
         "enter.linux.procfs",
+        "enter.jsonwrite",
     ),
 }
 EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier one

@@ -92,7 +92,7 @@ def test_no_working_directory_leads_out(run: Run, holding: Callable[..., str], s
 def test_the_working_directory_check_is_needed(run: Run, plugin: Plugin, nsenter: Call, secret: Path) -> None:
     """A directory of the host's in the place of the working directory: refused, and readable without the check."""
     name = run()
-    jump = ("enter/steps.py", "        posix.chdir(command.encode(wanted))", "        posix.fchdir(entry.plan_cwd)")
+    jump = ("enter/steps.py", "        posix.chdir(encode(wanted))", "        posix.fchdir(entry.plan_cwd)")
     hold = (
         "enter/steps.py",
         "def _take_stdio(entry: Entry) -> None:\n",

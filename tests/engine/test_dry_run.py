@@ -9,25 +9,20 @@ from typing import Any
 
 import pytest
 from docker_nsenter.commands import restrictions
-from docker_nsenter.enter import jsonlite
+from docker_nsenter.enter import jsonlite, jsonwrite
 from docker_nsenter.enter.linux import limits
 from docker_nsenter.enter.target import parse_status
 from docker_nsenter.enter.validate import validate
 
 from ..conftest import Call, Run, wait_until
+from .test_parity import USUAL
 
 READ = (
     "cat /proc/self/status; echo ==; cat /proc/self/limits; echo ==; cat /proc/self/oom_score_adj; echo ==; "
     "cat /proc/self/cgroup; echo ==; pwd; echo ==; cat /proc/self/attr/current 2>/dev/null; true"
 )
 FLAVOURS = (
-    "defaults",
-    "cap-drop ALL, cap-add CHOWN",
-    "cap-add NET_ADMIN",
-    "user 1000",
-    "user and group-add",
-    "no-new-privileges, user",
-    "pid=host",
+    *USUAL,
     "ulimit",
     "oom-score-adj",
     "seccomp=unconfined",
@@ -94,7 +89,7 @@ def test_the_plan_in_it_is_what_stage_2_obeys(run: Run, nsenter: Call) -> None:
     name = run()
     found = dry_run(nsenter, "--profile", "netadmin", "--net-only", name, "ip", "link")
     assert found["schema"] == "docker-nsenter.dry-run/1"
-    assert validate(jsonlite.loads(jsonlite.dumps(found["plan"]))) == found["plan"]
+    assert validate(jsonlite.loads(jsonwrite.dumps(found["plan"]))) == found["plan"]
     assert [name for name, space in found["namespaces"].items() if space["joined"]] == ["net"]
     assert found["profile"] == ["--cap-add", "NET_ADMIN,NET_RAW"]
     options = {row["option"]: row["changes"] for row in found["options"]}

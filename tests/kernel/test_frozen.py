@@ -20,7 +20,7 @@ ROOTS = {
     for kind in ("freezer", "cgroup2")
     if kind in line.partition(" - ")[2].replace(",", " ").split()
 }
-HURRY = ("enter/launch.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
+HURRY = ("enter/session/run.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
 
 
 class Frozen:

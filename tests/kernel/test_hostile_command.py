@@ -16,12 +16,12 @@ from .conftest import plan_for, run_plan
 
 Unshared = Callable[..., int]
 READY = 'channels.say("R")'
-HURRY = ("enter/launch.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
+HURRY = ("enter/session/run.py", "START_TIMEOUT = 30.0", "START_TIMEOUT = 1.0")
 
 
 def puppet(directory: Path, deed: str) -> Path:
     """Copy the package with another deed in the place of `ready`."""
-    return weakened(directory, HURRY, ("enter/processes.py", READY, deed))
+    return weakened(directory, HURRY, ("enter/command.py", READY, deed))
 
 
 @pytest.mark.timeout(30)
@@ -40,7 +40,8 @@ def puppet(directory: Path, deed: str) -> Path:
         ('channels.say("F", "install", 99, 1, "x")', "sent an invalid report"),
         ('channels.say("F", "nobody", 0, 1, "x")', "sent an invalid report"),
         ('channels.say("F", "command", 3, 1, "\\x1b[2J\\x9b" + "x" * 5000)', "cannot end with the plugin"),
-        ('channels.say("W", "command", 0, "\\x1b]0;title\\x07\\u202e" + "x" * 5000)', "title"),
+        ('channels.say("W", "command", 0, 0, "\\x1b]0;title\\x07\\u202e" + "x" * 5000)', "title"),
+        ('channels.say("W", "command", 0, 1 << 20, "\\x1b[2J")', "2J"),
         ('posix.write(channels._say, b"\\xff\\x00\\x1b[31m\\n")', "sent an invalid report"),
         ('channels.say("F", "command", 0, "9" * 400, "x")', "unknown error"),
         ('channels.say("F", "command", "\\u00b2", 1, "x")', "sent an invalid report"),
@@ -69,7 +70,7 @@ def test_a_pid_that_a_puppet_names_is_never_touched(unshared: Unshared, tmp_path
     """Before the installer could name its child, the child itself names another process."""
     pid = unshared()
     named = 1 if name == "init" else pid
-    lie = ("enter/processes.py", '    channels.say("P", pid)\n', f'    channels.say("P", {named})\n')
+    lie = ("enter/children.py", '    channels.say("P", pid)\n', f'    channels.say("P", {named})\n')
     done = run_plan(plan_for(pid, "true"), library=weakened(tmp_path, HURRY, lie))
     assert done.returncode == 125
     assert len(done.stderr.splitlines()) == 1

@@ -183,7 +183,9 @@ def recorder(machine: Machine) -> Path:
 
 def guardless(tmp_path: Path) -> Path:
     """Leave the guard's look at other processes out: this machine's are other tests' containers."""
-    return weakened(tmp_path / "weak", ("enter/hardening/guard.py", "    seen = _look(entry)\n", "    seen = Seen()\n"))
+    return weakened(
+        tmp_path / "weak", ("enter/hardening/guard.py", "    views, above = _views(entry)\n", "    return Seen()\n")
+    )
 
 
 def test_what_holds_more_than_the_container_is_recorded_where_that_is_demanded(
@@ -248,6 +250,13 @@ def test_the_command_has_no_descriptor_of_the_recording(unshared: Unshared, tmp_
     assert done.returncode == 0
     assert "a.cast" not in done.stdout
     assert str(tmp_path) not in done.stdout
+
+
+def test_of_a_command_that_is_not_found_nothing_is_recorded(unshared: Unshared, tmp_path: Path) -> None:
+    done = run_plan(plan_for(unshared(), "nonesuch", record=asks(tmp_path / "a.cast")))
+    assert done.returncode == 127
+    assert "cannot run nonesuch: no such program on the PATH" in done.stderr
+    assert not (tmp_path / "a.cast").exists()
 
 
 def test_a_kill_leaves_no_child(unshared: Unshared, tmp_path: Path) -> None:

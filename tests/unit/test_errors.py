@@ -5,11 +5,11 @@ import ast
 import os
 import posix
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +22,11 @@ from docker_nsenter.cli.request import Request
 from docker_nsenter.commands import dispatch, install
 from docker_nsenter.engine import answers, containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
-from docker_nsenter.enter import launch, steps, validate, verify
+from docker_nsenter.enter import hints, launch, steps, validate, verify
 from docker_nsenter.enter.entry import Entry, _resolve_capabilities
 from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.linux import credentials, lsm
+from docker_nsenter.enter.session import failures, run
 from docker_nsenter.enter.start import Start
 from docker_nsenter.errors import LINE, CliError, typed
 from docker_nsenter.planning import plan, tools
@@ -92,10 +93,9 @@ def entry(**state: Any) -> Entry:
 
 def reported(word: str, rest: str, **planned: Any) -> None:
     """Word what a child of the supervisor reports."""
-    watcher = launch.Launch.__new__(launch.Launch)
-    settings = {"command": [], "shell": None, "tools": None, "target": {"name": "web"}, "namespaces": [], **planned}
-    watcher.entry = entry(plan=settings, tools=None)
-    raise watcher._failure(word, rest).word(LINE)
+    target = {"name": "web", "container": "a" * 64}
+    settings: Any = {"command": [], "shell": None, "tools": None, "target": target, "namespaces": [], **planned}
+    raise failures.explain((word, rest), launch.LABELS, {**settings, "typed": LINE})
 
 
 def gone_directory() -> None:
@@ -105,19 +105,19 @@ def gone_directory() -> None:
         steps._change_directory(found)
     except EntryError as refusal:
         refusal.sentence = refusal.sentence.replace("/nowhere", "")
-        raise refusal.word(LINE)  # noqa: B904
+        raise
 
 
 def cancelled() -> None:
     """Wait for an entry whose docker has gone."""
-    watcher = launch.Launch.__new__(launch.Launch)
     ours, dockers = socket.socketpair()
     ours.setblocking(False)
     dockers.close()
     reader, writer = os.pipe()
-    watcher.session = SimpleNamespace(socket=ours.fileno(), wakeup=reader)  # type: ignore[assignment]
+    session: Any = SimpleNamespace(socket=ours.fileno(), wakeup=reader)
+    channels: Any = SimpleNamespace(words=reader)
     try:
-        list(watcher._words(SimpleNamespace(words=reader), time.monotonic() + 60))  # type: ignore[arg-type]
+        list(run.Run(session, channels).words)
     finally:
         os.close(reader)
         os.close(writer)
@@ -125,11 +125,8 @@ def cancelled() -> None:
 
 def ended_from_outside() -> None:
     """Hear nothing from an installer that somebody killed."""
-    watcher = launch.Launch.__new__(launch.Launch)
-    watcher.pid = 0
-    installer = subprocess.Popen(["sleep", "1000"])
-    installer.kill()
-    watcher._executed(installer.pid)
+    plan: Any = {"typed": LINE}
+    raise failures.explain(("", ""), launch.LABELS, plan, signal.SIGKILL)
 
 
 def removed_below(config: str) -> None:
@@ -388,7 +385,13 @@ RAISED: list[Row] = [
     ),
     ("--tools ./x: the engine is on another machine, which does not have your files; name an image", "", distant_tools),
     ("the helper's image my/python can't be pulled: no route", "", not_pulled),
-    ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 0 13 write")),
+    ("cannot {}: write: Permission denied", "", lambda: reported("F", "install 1 13 write")),
+    (
+        "cannot copy the container's seccomp filter: ptrace: the container's first process did not stop within 10 seconds",
+        "docker exec -it web sh",
+        lambda: reported("F", "install 0 110 ptrace"),
+    ),
+    ("the container stopped before the command could start", "", lambda: reported("F", "install 0 3 ptrace")),
     (
         "cannot run a shell: the container has none (no bash, ash or sh)",
         "docker nsenter -it --tools host web",
@@ -565,7 +568,6 @@ HELD = {
     "--forward does not work from this machine yet: its process that listens needs Linux": "engine/test_elsewhere.py::test_what_only_linux_has_is_refused_in_one_sentence",
     "{} is a process of this machine, which does not run Linux: name a container": "engine/test_elsewhere.py::test_what_only_linux_has_is_refused_in_one_sentence",
     "cannot {}: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
-    "cannot copy the container's seccomp filter: {}: {}": "kernel/test_faults.py::test_after_a_failed_call_nothing_has_run",
     "a process in the container has a lease on its {} and does not release it; docker exec waits until the kernel ends the lease, which takes 45 seconds": "kernel/test_credentials.py::",
     "{} of the container is larger than 1 MiB": "kernel/test_credentials.py::",
     "refusing to run code as root that others can change: {}": "kernel/test_origin.py::",
@@ -657,7 +659,7 @@ def said(problem: Exception) -> tuple[str, str]:
     """Take the sentence and the hint."""
     assert isinstance(problem, CliError | EntryError)
     if isinstance(problem, EntryError):
-        problem.word(LINE)
+        hints.word(problem, LINE)
     return problem.sentence, problem.hint
 
 

@@ -106,7 +106,7 @@ CHANGES: "list[tuple[hints.Change, dict[str, Any]]]" = [
     ({"without": ["-w", "--workdir"], "add": ["-w", "/"]}, {"workdir": "/"}),
     ({"without": ["-d", "--detach"]}, {"detach": False}),
     ({"without": ["-u", "--user"]}, {"user": None}),
-    (hints.NO_TTY, {"tty": False}),
+    ({"without": ["-t", "--tty"], "add": ["-T"]}, {"tty": False}),
     ({"command": ["ls", "-l"]}, {"command": ["ls", "-l"]}),
     ({"swap": (["-u", "--user"], "web", "app")}, {"user": {"web": "app"}}),
     ({"swap": (["--cap-add"], "CHOWN", "SYS_PTRACE")}, {"cap_add": {"CHOWN": "SYS_PTRACE"}}),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from docker_nsenter.cli import options
 from docker_nsenter.engine.containers import Container, quote, read_container
-from docker_nsenter.enter import jsonlite
+from docker_nsenter.enter import jsonlite, jsonwrite
 from docker_nsenter.enter.validate import validate
 from docker_nsenter.errors import CliError
 from docker_nsenter.planning.plan import make_plan
@@ -29,7 +29,7 @@ def plan(line: str, *, environ: dict[str, str] | None = None, tty: bool = False,
     """Plan a line."""
     request = options.request_of(shlex.split(line))
     made = make_plan(request, container(**changes), environ=environ or {"MINE": "1"}, stdin_tty=tty, stdout_tty=tty)
-    assert validate(jsonlite.loads(jsonlite.dumps(made))) == made
+    assert validate(jsonlite.loads(jsonwrite.dumps(made))) == made
     return dict(made)
 
 
@@ -140,9 +140,9 @@ values = st.recursive(
 @given(values)
 def test_json_is_written_and_read_as_json_does(value: object) -> None:
     assert (
-        json.loads(jsonlite.dumps(value))
+        json.loads(jsonwrite.dumps(value))
         == value
-        == jsonlite.loads(jsonlite.dumps(value))
+        == jsonlite.loads(jsonwrite.dumps(value))
         == jsonlite.loads(json.dumps(value).encode())
     )
 

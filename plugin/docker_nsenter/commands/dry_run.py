@@ -12,7 +12,7 @@ from .enter import callers_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
     from .restrictions import Restrictions
 
 

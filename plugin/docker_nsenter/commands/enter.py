@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
 
 
 NOBODY = "4294967295"  # the login uid of what no login began

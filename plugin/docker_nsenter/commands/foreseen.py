@@ -12,7 +12,7 @@ from . import restrictions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
     from .restrictions import Restrictions
 
 UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace

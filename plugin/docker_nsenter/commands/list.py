@@ -111,11 +111,12 @@ def every_capability() -> int:
 
 def process_of(container: "Container", row: "Row") -> "Target | None":
     """Open the container's process; None, and a note, when it is no process of this machine's."""
+    from ..enter.membership import belongs
     from ..enter.target import Target
 
     try:
         target = Target(container.pid)
-        if os.geteuid() == 0 and not target.is_of(container.id, container.owner):
+        if os.geteuid() == 0 and not belongs(target.proc, target.text, container.id, container.owner):
             row["notes"].append(f"{container.name}: its processes run on another kernel: this is what the engine says")
             return None
     except EntryError:

@@ -5,7 +5,7 @@ import sys
 
 from ..cli.request import Request
 from ..engine import endpoints, http, selection
-from ..enter.jsonlite import dumps
+from ..enter.jsonwrite import dumps
 from ..errors import CliError, report
 from ..packages import add_packages
 from ..planning import plan as planning
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..engine.containers import Container
     from ..engine.endpoints import Endpoint
-    from ..enter.validate import PlannedTools
+    from ..enter.plan import PlannedTools
 
 
 class Many:

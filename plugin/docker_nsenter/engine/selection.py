@@ -1,6 +1,7 @@
 """Choose several containers by names, patterns and docker ps's filters: one list, and one question for each chosen."""
 
-from ..enter.jsonlite import dumps, loads
+from ..enter.jsonlite import loads
+from ..enter.jsonwrite import dumps
 from ..errors import CliError, again
 from . import http, names
 from .answers import odd

@@ -2,7 +2,7 @@
 
 import posix
 
-from ..enter.jsonlite import dumps
+from ..enter.jsonwrite import dumps
 from ..errors import CliError
 from . import containers, http
 from .endpoints import Endpoint

@@ -8,6 +8,7 @@ import os
 
 from ..enter.errors import EntryError
 from ..enter.linux.procfs import read
+from ..enter.membership import belongs
 from ..enter.target import Target, parse_status
 from ..errors import CliError
 from .containers import Container, read_container, refuse_unless_running
@@ -80,7 +81,8 @@ def _is_running(state: "State") -> bool:
     """Tell whether the process that the state names is alive and the container's."""
     reply = state["reply"]
     try:
-        return reply["State"].get("Running") is True and Target(int(reply["State"]["Pid"])).is_of(state["id"], 0)
+        target = Target(int(reply["State"]["Pid"]))
+        return reply["State"].get("Running") is True and belongs(target.proc, target.text, state["id"], 0)
     except (EntryError, OSError, KeyError, TypeError, ValueError):
         return False
 

@@ -4,12 +4,12 @@ import posix
 import sys
 from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 
-from . import errors, hints, jsonlite, processes, stdio
+from . import errors, jsonlite, processes, stdio
 from .channel import Channels
 from .entry import Entry
 from .errors import EntryError, printable, say
 from .hardening import exeseal, readonly_host
-from .linux import syscalls
+from .linux import capset, syscalls
 from .session import client
 from .session.status import exit_status
 from .start import Start, read
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from .validate import Plan
+    from .plan import Plan
 
 ESRCH = 3
 
@@ -42,7 +42,7 @@ def serve(start: Start) -> "NoReturn":
         docker = client.connect(start.docker)
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
-        status = 0 if text.endswith(b"}") else _planned(start.planner)
+        status = 0 if text.endswith(b"}") or not start.planner else exit_status(posix.waitpid(start.planner, 0)[1])
         if text.startswith(MANY) and not status:
             from . import many
             from .launch import Launch  # noqa: F401 - once for all that are forked
@@ -75,11 +75,6 @@ def _protect(*, sealed: bool) -> None:
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _planned(planner: int) -> int:
-    """Wait for the process that sent the Plan; its exit status is ours when it said why there is none."""
-    return exit_status(posix.waitpid(planner, 0)[1]) if planner else 0
-
-
 def _unexpected(kind: type, value: object, trace: object) -> None:
     """Report a defect of ours without opening source files, which could be the container's by now."""
     _report(EntryError(f"unexpected {kind.__name__}: {value}"))
@@ -105,7 +100,12 @@ def enter(text: bytes, start: Start, docker: int) -> int:
     try:
         return _take_steps(plan, text, start, docker)
     except EntryError as refusal:
-        raise refusal.word(plan["typed"])  # noqa: B904 - the same one
+        if refusal.change and not refusal.hint:
+            from .hints import word  # only where nothing will run; while this process may still read its own files
+
+            capset.hold(0)
+            word(refusal, plan["typed"])
+        raise
 
 
 def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
@@ -144,7 +144,7 @@ def end(sentence: str) -> "NoReturn":
 
 def _report(refusal: EntryError) -> int:
     """Write the sentence and the hint to standard error and return the status."""
-    hint = f"\nhint: {printable(refusal.hint, hints.LONGEST)}" if refusal.hint else ""
+    hint = f"\nhint: {refusal.hint}" if refusal.hint else ""
     say(printable(refusal.sentence) + hint, errors.reports)
     return refusal.status
 

@@ -2,8 +2,8 @@
 
 The words are short lines: `N` (a filter asks a supervisor of its own), `S` (one that forbids the fork must be held off
 for it), `P PID` (the installer names its child), `R` (ready: all is dropped), and `F ROLE STEP ERRNO CALL` or `W ROLE
-STEP TEXT` (failed). The supervisor words the message; it takes a PID only from the installer, and only if the kernel
-says that this process is a child of its own.
+STEP CHANGE TEXT` (failed). The supervisor words the message; it takes a PID only from the installer, and only if the
+kernel says that this process is a child of its own.
 """
 
 import posix

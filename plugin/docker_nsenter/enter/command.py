@@ -1,9 +1,18 @@
-"""Become the command: its environment, its place on PATH, its shell where none was named."""
+"""Be the command's process, visible in the container, with nothing left to take away: the last steps, and execve."""
 
 import posix
+from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
+from fcntl import ioctl
+from time import sleep
 
+from .channel import Channels
+from .entry import Entry, encode, install_filters
+from .linux import syscalls
 from .linux.credentials import Credentials
-from .target import Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 ENOENT, ENOTDIR, EACCES, EPERM, ENOEXEC, ELOOP, ENAMETOOLONG = 2, 20, 13, 1, 8, 40, 36
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -11,27 +20,79 @@ SHELLS = (b"bash", b"ash", b"sh")
 NO_SHELLS = (b"nologin", b"false", b"true", b"sync", b"halt", b"shutdown")
 
 
-def encode(text: str) -> bytes:
-    """Turn the Plan's text back into the bytes that the user typed."""
-    return text.encode("utf-8", "surrogateescape")
+def join_cgroups(entry: Entry) -> None:
+    """Join the v1 ones, each by its open file."""
+    if entry.cgroups:
+        entry.cgroups.join()
+        for fd in entry.cgroups.tasks:
+            posix.close(fd)
 
 
-def environment(given: "dict[str, object]", target: Target, credentials: "Credentials | None") -> dict[bytes, bytes]:
-    """Build the environment: later entries win, and HOME comes from the container's passwd as runc does it."""
-    found: dict[bytes, bytes] = {}
-    words: list[bytes] = []
-    if given["base"] == "target":
-        words += target.read("environ").split(b"\0")
-    settings = given["set"]
-    assert isinstance(settings, list)
-    words += [encode(word) for word in settings]
-    for word in words:
-        name, equals, value = word.partition(b"=")
-        if name and equals:
-            found[name] = value
-    if credentials and not found.get(b"HOME"):
-        found[b"HOME"] = encode(credentials.home) or b"/"
-    return found
+def own_session(entry: Entry) -> None:
+    """Lead a session; standard input's or output's terminal is its controlling one."""
+    syscalls.setsid()
+    if entry.plan["tty"]:
+        ioctl(0 if posix.isatty(0) else 1, syscalls.TIOCSCTTY, 0)
+
+
+def settle_limits(entry: Entry) -> None:
+    """Lower what is left to lower."""
+    if entry.limits:
+        entry.limits.settle()
+
+
+def die_together(entry: Entry) -> None:
+    """Set the death signal: kill -9 of the plugin must not leave the command behind."""
+    if not entry.plan["detach"]:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, SIGKILL)
+
+
+def install_late(entry: Entry) -> None:
+    """Install last, as runc does, what needs no capability or would forbid the fork."""
+    if entry.filters and entry.late_filters:
+        install_filters(entry)
+
+
+def own_nothing(entry: Entry) -> None:
+    """Close standard input and output, whose readers wait for their end, and have the kernel collect orphans."""
+    syscalls.setsid()
+    for fd in (0, 1, 2):
+        posix.close(fd)
+    signal(SIGCHLD, SIG_IGN)
+
+
+def reap_until_the_end() -> "NoReturn":
+    """Be the first process of a pid namespace until it has no other."""
+    while True:
+        try:
+            posix.kill(-1, 0)
+        except ProcessLookupError:
+            posix._exit(0)
+        except PermissionError:
+            pass  # somebody is there
+        sleep(1)
+
+
+def execute(entry: Entry, channels: Channels) -> None:
+    """Say that all is dropped, wait for the go, and execute the command; end with the reason where that can't be."""
+    if not entry.plan["detach"]:
+        channels.check()
+    channels.say("R")
+    plan = entry.plan
+    words = [encode(word) for word in plan["command"]]
+    commands = candidates(words, plan["shell"], entry.credentials)
+    env, own = entry.environment, entry.environment.get(b"PATH", DEFAULT_PATH)
+    if entry.tools:
+        env[b"PATH"] = own + b":" + entry.tools.path
+    channels.wait()
+    if entry.connector:
+        channels.close_inner()
+        entry.connector.run()
+    failure = become(commands, env, own)
+    if entry.tools and failure.errno in (ENOENT, ENOTDIR):
+        failure = become(commands, env, entry.tools.path)  # after the container's: even its sh before our bash
+    channels.say("F", "execve", status_for(failure.errno or 0), failure.errno, failure.strerror)
+    posix._exit(status_for(failure.errno or 0))
 
 
 def candidates(command: list[bytes], shell: "str | None", credentials: "Credentials | None") -> list[list[bytes]]:

@@ -3,7 +3,7 @@
 import posix
 
 from .errors import EntryError, printable
-from .linux import capabilities, credentials, lsm, namespaces, seccomp
+from .linux import capabilities, capset, credentials, lsm, namespaces, seccomp
 from .linux.cgroups import Cgroups
 from .linux.limits import Limits
 from .linux.procfs import read
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .forwarded import Forwarded
+    from .plan import Plan
     from .session.recording import Recording
     from .toolbox.tools import Tools
-    from .validate import Plan
 
 WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border
 
@@ -74,23 +74,19 @@ class Entry:
         present = set(posix.listdir("/proc/self/ns"))
         return [name for name in namespaces.NAMES if name in present]
 
-    def pending_label(self, pid: int) -> str:
-        """Read the label that execve will apply to a process."""
-        return lsm.pending(pid)
-
     def is_root(self) -> bool:
         """Tell whether the command will be root in its user namespace."""
         return (self.credentials.uid if self.credentials else posix.geteuid()) == 0
 
+    def open_root(self) -> int:
+        """Open this machine's root directory."""
+        return posix.open(self.host_root, posix.O_PATH | posix.O_CLOEXEC)
+
     def lacks(self, name: str) -> bool:
         """Tell whether the container's programs have to be parted from what is the host's of a kind."""
-        return self._mixes(name) and self.plan["capabilities"]["base"] != "caller"
+        return self.mixes(name) and self.plan["capabilities"]["base"] != "caller"
 
-    def exposes(self, name: str) -> bool:
-        """Tell whether --privileged gives them that."""
-        return self._mixes(name) and self.plan["capabilities"]["base"] == "caller"
-
-    def _mixes(self, name: str) -> bool:
+    def mixes(self, name: str) -> bool:
         """Tell whether the container's files are joined without its namespace of a kind, where it has one."""
         elsewhere = name not in self.joined and self.target.namespace(name) != self.ours[name]
         return elsewhere and "mnt" in self.joined
@@ -112,20 +108,6 @@ class Entry:
         """Read the target's map of ids: rows of (inside, ours, how many), as seen from our user namespace."""
         rows = [line.split() for line in self.target.read(name).splitlines()]
         return [(int(inside), int(outside), int(length)) for inside, outside, length in rows]
-
-    def told(self) -> dict[str, str]:
-        """Say what the command will hold, for the journal."""
-        more = self.bounding & ~self.target.status["CapBnd"][0]
-        who = self.credentials
-        return {
-            "NAMESPACES": " ".join(self.joined),
-            "BEYOND": ", ".join(self.beyond),
-            "GUARD": " ".join(capabilities.names(self.guard)),
-            "ADDED_CAPABILITIES": " ".join(capabilities.names(more & ~self.guard)),
-            "COMMAND_UID": str(who.uid if who else posix.geteuid()),
-            "COMMAND_GID": str(who.gid if who else posix.getegid()),
-            "RECORDING": ", ".join(recording.path for recording in self.recordings),
-        }
 
     def host_groups(self) -> list[int]:
         """List the supplementary groups as the host counts them."""
@@ -158,11 +140,7 @@ def _credentials(entry: Entry) -> "credentials.Credentials | None":
     if plan["user"] is None:
         mapped = "user" not in entry.joined or entry.maps(posix.geteuid(), "uid_map")
         return None if mapped else credentials.Credentials(0, 0, [0], "", "")
-    root = entry.target.root()
-    try:
-        return credentials.resolve(root, plan["user"], plan["groups"])
-    finally:
-        posix.close(root)
+    return credentials.resolve(entry.target.root(), plan["user"], plan["groups"])
 
 
 def _refuse_foreign_files(entry: Entry) -> None:
@@ -194,3 +172,29 @@ def _resolve_capabilities(entry: Entry) -> None:
     else:
         entry.ambient = add & ~drop & ceiling
         entry.permitted = entry.ambient
+
+
+def encode(text: str) -> bytes:
+    """Turn the Plan's text back into the bytes that the user typed."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def environment(entry: Entry) -> dict[bytes, bytes]:
+    """Build the environment: later entries win, and HOME comes from the container's passwd as runc does it."""
+    given, found = entry.plan["environment"], {}
+    words = entry.target.read("environ").split(b"\0") if given["base"] == "target" else []
+    words += [encode(word) for word in given["set"]]
+    for word in words:
+        name, equals, value = word.partition(b"=")
+        if name and equals:
+            found[name] = value
+    if entry.credentials and not found.get(b"HOME"):
+        found[b"HOME"] = encode(entry.credentials.home) or b"/"
+    return found
+
+
+def install_filters(entry: Entry) -> None:
+    """Install the container's filters, and let go of what that needed."""
+    seccomp.install(entry.filters)
+    if not entry.no_new_privs:
+        capset.set_process(entry.permitted, entry.permitted, entry.ambient)

@@ -15,10 +15,7 @@ class Forwarded(Connector):
     def __init__(self, entry: Entry) -> None:
         """Read the container's names with the bounds of its passwd, and take the pipes that were made for it."""
         root = entry.target.root()
-        try:
-            files = Files(*(read_inside(root, path) for path in (b"/etc/hosts", b"/etc/resolv.conf")))
-        finally:
-            posix.close(root)
+        files = Files(*(read_inside(root, path) for path in (b"/etc/hosts", b"/etc/resolv.conf")))
         super().__init__(entry.plan["connect"], files, entry.target.pidfd)
         entry.keep.append(entry.target.pidfd)  # it ends with the container
         entry.io = stdio.Stdio()

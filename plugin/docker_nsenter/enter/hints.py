@@ -1,6 +1,7 @@
 """Word every hint: the line that was typed, whole, with docker's own options, quoted, and with its change.
 
-What raises an error says only the change; who reports it has the line: stage 1 in errors.py, stage 2 in the Plan.
+What raises an error says only the change; who reports it has the line: stage 1 in errors.py, stage 2 in the Plan. That
+one gives up all power first.
 """
 
 import posix
@@ -8,6 +9,8 @@ import posix
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
+
+    from .errors import EntryError
 
     class Line(TypedDict):
         """Hold the words up to the end, where the options begin (behind `nsenter`), and where CONTAINER stands.
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     class Change(TypedDict, total=False):
         """Say what to change: the keys are taken in the order of `worded`'s lines."""
 
+        full: bool  # without all that makes an entry other than a full one with the container's restrictions
         without: list[str]  # options, as they may be spelled
         swap: tuple[list[str], str, str]  # in the value of these options one word for another
         add: list[str]  # options
@@ -81,12 +85,15 @@ EXECS = [
     "--detach",
     "--privileged",
 ]
-EXEC: "Change" = {"exec": True}
-UNCONFINED: "Change" = {"add": ["--security-opt", "seccomp=unconfined"]}
-NO_TTY: "Change" = {"without": ["-t", "--tty"], "add": ["-T"]}
-LONGEST = 3000  # bytes that a hint may have: it has to fit into one write to the pipe between stage 2's processes
+LONGEST = 3000  # bytes that a hint may have
 PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.,/:=@+%^")
 ESCAPES = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+
+
+def word(refusal: "EntryError", line: "Line") -> "EntryError":
+    """Write an error's hint, now that the line is known."""
+    refusal.hint = refusal.hint or (worded(line, refusal.change) if refusal.change else "")
+    return refusal
 
 
 def worded(line: "Line", change: "Change") -> str:
@@ -96,7 +103,7 @@ def worded(line: "Line", change: "Change") -> str:
         return ""
     if "docker" in change:
         return _shown([*own[:-1], *change["docker"]])
-    options = _left(options, change.get("without", []))
+    options = _left(options, [*change.get("without", []), *([*PARTIAL, *RELAXED] if "full" in change else [])])
     if "swap" in change:
         options = _swapped(options, *change["swap"])
     added = change.get("add", [])

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .config import Config
     from .entry import Entry
-    from .validate import Plan
+    from .plan import Plan
 
 UNSUPPORTED = (38, 95)  # ENOSYS, EOPNOTSUPP: a file system that reserves nothing
 BLOCK = 512

@@ -10,10 +10,14 @@ import posix
 from _stat import S_ISCHR, S_ISFIFO
 
 from .errors import EntryError
-from .hints import NO_TTY
 from .linux import labelled_pipes, syscalls
 from .linux.mounts import private_null
 from .session.terminal import window_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .hints import Change
+    from .plan import Plan
 
 PTMX_DEVICE = 0x502  # character device 5:2
 TIOCSPTLCK, TIOCGPTPEER = 0x40045431, 0x5441
@@ -56,29 +60,27 @@ def fill_standard() -> None:
             posix.open("/dev/null", posix.O_RDWR)
 
 
-def prepare(
-    *, tty: bool, stdin: bool, detach: bool, devpts_root: int, initial_userns: bool, labels: "tuple[str, str]", uid: int
-) -> Stdio:
-    """Open what the command gets; `uid` is its user as the host counts.
+def prepare(plan: "Plan", devpts: int, labels: "tuple[str, str]", uid: int, *, initial_userns: bool) -> Stdio:
+    """Open what the command gets; `uid` is its user as the host counts, below `devpts` lies the devpts for a terminal.
 
     `labels` are SELinux's for the command and for the container's files, '' where there is none. Who is root of a user
     namespace only (not `initial_userns`) may mount no null device, nor can the command change the inode of the host's.
     """
     io = Stdio()
-    if detach and not tty:
+    if plan["detach"] and not plan["tty"]:
         null = private_null(labels[1]) if initial_userns else posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         io.inner = [null, null, null]
         return io
-    if tty:
-        io.master, io.slave = open_pty(devpts_root)
+    if plan["tty"]:
+        io.master, io.slave = open_pty(devpts)
         io.inner = [io.slave, io.slave, io.slave]
         size = window_size()
         if size:
             fcntl.ioctl(io.master, syscalls.TIOCSWINSZ, size)
-        if detach:
+        if plan["detach"]:
             return io
         posix.set_blocking(io.master, False)
-        if stdin:
+        if plan["stdin"]:
             io.flows.append(("inward", 0, io.master, -1))
         io.flows.append(("outward", io.master, 1, -1))
         if not posix.isatty(2):
@@ -86,7 +88,7 @@ def prepare(
             io.inner[2] = outward(io, 2)
         return io
     io.take_pipes(labels, uid)
-    io.inner[0] = _inward(io) if stdin else _end_of_file(io)
+    io.inner[0] = _inward(io) if plan["stdin"] else _end_of_file(io)
     io.inner[1] = outward(io, 1)
     same = posix.fstat(1)[:3] == posix.fstat(2)[:3]
     io.inner[2] = io.inner[1] if same else outward(io, 2)  # one pipe keeps the order of `> file 2>&1`
@@ -121,7 +123,8 @@ def open_pty(root: int) -> tuple[int, int]:
     the master (TIOCGPTPEER, Linux 4.13), never from /dev/pts/N.
     """
     resolve = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
-    missing = EntryError("cannot allocate a terminal: the container has no devpts of its own", NO_TTY)
+    change: Change = {"without": ["-t", "--tty"], "add": ["-T"]}
+    missing = EntryError("cannot allocate a terminal: the container has no devpts of its own", change)
     try:
         probe = syscalls.openat2(root, b"dev/pts/ptmx", posix.O_PATH | posix.O_CLOEXEC, resolve)
     except OSError as problem:
@@ -161,8 +164,3 @@ def take_over(io: Stdio) -> None:
     for number, fd in enumerate(copies):
         posix.dup2(fd, number, True)
         posix.close(fd)
-
-
-def control_terminal() -> None:
-    """Make standard input's or output's terminal the controlling one of this new session."""
-    fcntl.ioctl(0 if posix.isatty(0) else 1, syscalls.TIOCSCTTY, 0)

@@ -8,13 +8,12 @@ A row's label is its line in -D, and its "cannot …" when it fails.
 
 import posix
 import sys
-from _signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
 from . import command, config, stdio
-from .entry import Entry, resolve
-from .errors import EntryError, say
+from .channel import Channels
+from .entry import Entry, encode, environment, install_filters, resolve
+from .errors import CHANGES, ROOT, UNCONFINED, EntryError, say
 from .hardening import exeseal, guard, readonly_host
-from .hints import UNCONFINED
 from .linux import capabilities, capset, cgroups, landlock, lsm, mounts, namespaces, scheduling, seccomp, syscalls
 from .target import ended, pin
 
@@ -37,7 +36,7 @@ def _choose_namespaces(entry: Entry) -> None:
     entry.joined = namespaces.differing(entry.target, entry.plan["namespaces"], entry.ours)
     entry.own_pids = entry.lacks("pid")
     for name, what in (("pid", "processes"), ("net", "network")):
-        if entry.exposes(name):
+        if entry.mixes(name) and not entry.lacks(name):
             say(f"--privileged: the container's programs get this machine's {what}")
 
 
@@ -74,7 +73,8 @@ def _open_cgroups(entry: Entry) -> None:
 
 
 def _count_filters(entry: Entry) -> None:
-    entry.filters = seccomp.given(entry.plan["filters"])
+    # brought by the Plan where the kernel does not hand out the container's
+    entry.filters = [seccomp.Filter(bytes.fromhex(program), 0) for program in entry.plan["filters"]]
     if entry.filters:
         entry.filter_count = len(entry.filters)
         return
@@ -110,11 +110,7 @@ def _choose_place(entry: Entry) -> None:
         raise EntryError("--tools: the process already has this machine's files and programs")
     from .toolbox.tools import Tools
 
-    root = entry.target.root()
-    try:
-        entry.tools = Tools(planned, root, entry.host_mounts, entry.files_label)
-    finally:
-        posix.close(root)
+    entry.tools = Tools(planned, entry.target.root(), entry.host_mounts, entry.files_label)
 
 
 def _reset_scheduling(entry: Entry) -> None:
@@ -129,8 +125,7 @@ def _reset_scheduling(entry: Entry) -> None:
 
 
 def _prepare_environment(entry: Entry) -> None:
-    planned = entry.plan["environment"]
-    entry.environment = command.environment({**planned}, entry.target, entry.credentials)
+    entry.environment = environment(entry)
 
 
 def _prepare_stdio(entry: Entry) -> None:
@@ -141,23 +136,9 @@ def _prepare_stdio(entry: Entry) -> None:
         entry.connector = Forwarded(entry)
         return
     uid = entry.host_id(entry.credentials.uid, "uid_map") if entry.credentials else posix.geteuid()
-    root = (
-        entry.target.root()
-        if "mnt" in plan["namespaces"]
-        else posix.open(entry.host_root, posix.O_PATH | posix.O_CLOEXEC)
-    )
-    try:
-        entry.io = stdio.prepare(
-            tty=plan["tty"],
-            stdin=plan["stdin"],
-            detach=plan["detach"],
-            devpts_root=root,
-            initial_userns=entry.initial_userns,
-            labels=(entry.label, entry.files_label),
-            uid=uid,
-        )
-    finally:
-        posix.close(root)
+    root = entry.target.root() if "mnt" in plan["namespaces"] else entry.open_root()
+    labels = entry.label, entry.files_label
+    entry.io = stdio.prepare(plan, root, labels, uid, initial_userns=entry.initial_userns)
     if entry.credentials:
         stdio.give_to(entry.io, uid)
 
@@ -170,7 +151,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("open the container's cgroups", _open_cgroups),  # before the copy: a frozen process never stops for a tracer
     ("count the container's seccomp filters", _count_filters),
     ("work out the restrictions", resolve),  # reads the container's passwd and group with bounds
-    ("guard the command", guard.choose),  # and what the container lacks, from whoever has the command's ids
+    ("guard the command", guard.choose),  # and what the container lacks, from whoever has its ids and capabilities
     ("read what this machine demands", _read_config),  # the host's file, root's alone
     ("choose a place for the tools", _choose_place),
     ("reset the priority and processors", _reset_scheduling),
@@ -186,10 +167,7 @@ PREPARE: "tuple[Step, ...]" = (
 
 def _copy_filters(entry: Entry) -> None:
     target, brought = entry.target, entry.plan["filters"]
-    try:
-        entry.filters = entry.filters or seccomp.copy(target, entry.filter_count)
-    except OSError as problem:
-        raise seccomp.explain(problem, entry.plan["target"]["container"]) from problem
+    entry.filters = entry.filters or seccomp.copy(target, entry.filter_count)
     pretends = not brought and any(seccomp.pretends(each.program) for each in entry.filters)
     if pretends and seccomp.configured(target) is None:
         raise EntryError(
@@ -251,7 +229,7 @@ def _mount(entry: Entry) -> None:
         return
     mounts.unshare()
     if entry.proc_tree >= 0:
-        mounts.show_proc(entry.proc_tree)
+        syscalls.move_mount(entry.proc_tree, b"/proc")  # over the host's
     if show_sys:
         mounts.show_sys()
 
@@ -288,13 +266,12 @@ def _change_directory(entry: Entry) -> None:
     if wanted is None or entry.arrived:
         return
     try:
-        posix.chdir(command.encode(wanted))
+        posix.chdir(encode(wanted))
         entry.arrived = True
     except OSError as problem:
         if isinstance(problem, PermissionError) and not entry.dropped:
             return
-        sentence = f"cannot change to the working directory {wanted}: {problem.strerror}"
-        raise EntryError(sentence, {"without": ["-w", "--workdir"], "add": ["-w", "/"]}) from None
+        raise EntryError(f"cannot change to the working directory {wanted}: {problem.strerror}", ROOT) from None
 
 
 def _check_directory(entry: Entry) -> None:
@@ -338,16 +315,10 @@ def _close_rest(entry: Entry) -> None:
     syscalls.close_range(first, 0xFFFFFFFF, 0)
 
 
-def _install_filters(entry: Entry) -> None:
-    seccomp.install(entry.filters)
-    if not entry.no_new_privs:
-        capset.set_process(entry.permitted, entry.permitted, entry.ambient)
-
-
 def _install_early(entry: Entry) -> None:
     """Install and let SYS_ADMIN go before anything of ours can be seen."""
     if entry.filters and not entry.late_filters:
-        _install_filters(entry)
+        install_filters(entry)
 
 
 INSTALL: "tuple[Step, ...]" = (
@@ -377,62 +348,41 @@ INSTALL: "tuple[Step, ...]" = (
 # --- the command's process: visible in the container, with nothing left to take away ---------------------------------
 
 
-def _join_cgroups(entry: Entry) -> None:
-    if entry.cgroups:
-        entry.cgroups.join()
-        for fd in entry.cgroups.tasks:
-            posix.close(fd)
-
-
-def _settle_limits(entry: Entry) -> None:
-    if entry.limits:
-        entry.limits.settle()
-
-
-def _own_session(entry: Entry) -> None:
-    syscalls.setsid()
-    if entry.plan["tty"]:
-        stdio.control_terminal()
-
-
-def _die_together(entry: Entry) -> None:
-    """Set the death signal: kill -9 of the plugin must not leave the command behind."""
-    if not entry.plan["detach"]:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, SIGKILL)
-
-
-def _install_late(entry: Entry) -> None:
-    """Install last, as runc does, what needs no capability or would forbid the fork."""
-    if entry.filters and entry.late_filters:
-        _install_filters(entry)
-
-
 COMMAND: "tuple[Step, ...]" = (
-    ("join the container's cgroups", _join_cgroups),  # after the fork: a full pids limit stops forks, not joins
-    ("begin a session", _own_session),
-    ("apply the container's limits", _settle_limits),  # last: a small one would stop the installer's fork
-    ("end with the plugin", _die_together),  # after the last change of ids, which clears it
-    ("install the container's seccomp filter", _install_late),
+    ("join the container's cgroups", command.join_cgroups),  # after the fork: a full pids limit stops forks, not joins
+    ("begin a session", command.own_session),
+    ("apply the container's limits", command.settle_limits),  # last: a small one would stop the installer's fork
+    ("end with the plugin", command.die_together),  # after the last change of ids, which clears it
+    ("install the container's seccomp filter", command.install_late),
 )
 
 
 # --- the first process of a pid namespace of the command's own: what is no init would ignore its signals --------------
 
 
-def _own_nothing(entry: Entry) -> None:
-    """Close standard input and output, whose readers wait for their end, and have the kernel collect orphans."""
-    syscalls.setsid()
-    for fd in (0, 1, 2):
-        posix.close(fd)
-    signal(SIGCHLD, SIG_IGN)
-
-
 INIT: "tuple[Step, ...]" = (
-    ("join the container's cgroups", _join_cgroups),
-    ("close its standard input and output", _own_nothing),
-    ("end with the plugin", _die_together),
-    ("install the container's seccomp filter", _install_late),
+    ("join the container's cgroups", command.join_cgroups),
+    ("close its standard input and output", command.own_nothing),
+    ("end with the plugin", command.die_together),
+    ("install the container's seccomp filter", command.install_late),
 )
+
+
+ROLES = {"install": INSTALL, "init": INIT, "command": COMMAND}
+
+
+def take(role: str, entry: Entry, channels: Channels) -> None:
+    """Take the steps of a role; the first that fails is told and ends this process."""
+    for number, (_, action) in enumerate(ROLES[role]):
+        try:
+            action(entry)
+        except EntryError as refusal:
+            change = CHANGES.index(refusal.change) if refusal.change in CHANGES else 0
+            channels.say("W", role, number, change, refusal.sentence[:500])
+            posix._exit(125)
+        except OSError as problem:
+            channels.say("F", role, number, problem.errno, problem.filename or "system call")
+            posix._exit(125)
 
 
 # --- the supervisor, from the fork to the go: what it does to its children, and to itself ----------------------------
@@ -445,6 +395,6 @@ SUPERVISE: "tuple[tuple[str, str], ...]" = (
     ("set the command's oom_score_adj", "linux.limits.Limits.score"),  # only the root of the host may lower it
     ("read everything back", "verify.Check.confirm"),  # from the host's /proc: what a child says is not believed
     ("attach the watcher of --why", "tracing.tracer.Tracer.attach"),
+    ("give up all power but to signal the command", "linux.capset.hold"),  # OpenSSH's privilege separation
     ("tell the journal", "session.journal.Journal.start"),  # before the go, or what is demanded would come too late
-    ("give up all power but to signal the command", "hardening.powerless.carrier"),  # OpenSSH's privilege separation
 )

@@ -2,8 +2,7 @@
 
 import posix
 
-from .errors import EntryError
-from .hints import EXEC
+from .errors import EXEC, EntryError
 from .linux import syscalls
 from .linux.procfs import read
 from .membership import belongs
@@ -34,6 +33,8 @@ def parse_status(text: bytes) -> dict[str, list[int]]:
 class Target:
     """Hold one process by its /proc directory and a pidfd, so that a reused PID can't be mistaken for it."""
 
+    _root = -1
+
     def __init__(self, pid: int) -> None:
         """Pin `pid`; EntryError when there is no such process."""
         self.pid = pid
@@ -57,8 +58,10 @@ class Target:
         return posix.readlink(f"ns/{name}", dir_fd=self.proc)
 
     def root(self) -> int:
-        """Open the process's root directory, as a place to look things up below."""
-        return posix.open("root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.proc)
+        """Open the process's root directory once, as a place to look things up below."""
+        if self._root < 0:
+            self._root = posix.open("root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=self.proc)
+        return self._root
 
     def alive(self) -> bool:
         """Tell whether the process still exists."""
@@ -69,10 +72,6 @@ class Target:
                 return False
             raise
         return True
-
-    def is_of(self, container: str, owner: int) -> bool:
-        """Tell whether it is this container's, of an engine of root's or of another `owner`'s."""
-        return belongs(self.proc, self.text, container, owner)
 
 
 def ended() -> EntryError:
@@ -86,7 +85,7 @@ def pin(pid: int, container: str, owner: int = 0) -> Target:
     if pid == posix.getpid() or not container:
         return target
     try:
-        named = target.is_of(container, owner)
+        named = belongs(target.proc, target.text, container, owner)
     except OSError as problem:
         if problem.errno not in (2, 3, 22):  # ENOENT, ESRCH; EINVAL: it is a zombie
             raise

@@ -8,7 +8,7 @@ import posix
 from .errors import EntryError
 from .hardening import readonly_host
 from .hardening.exeseal import sealed
-from .linux import scheduling
+from .linux import lsm, scheduling
 from .linux.cgroups import parse
 from .linux.procfs import read
 from .target import parse_status
@@ -59,14 +59,12 @@ class Check:
                 if row not in rows:
                     _refuse(f"cgroup {row[0] or 'v2'}", "another cgroup", row[1])
         if entry.limits:
-            name = entry.limits.difference(pid)
-            if name:
+            if name := entry.limits.difference(pid):
                 _refuse(name, "another value", "the container's")
-            name = scheduling.difference(pid, entry.kept)
-            if name:
+            if name := scheduling.difference(pid, entry.kept):
                 _refuse(name, "the caller's", "an ordinary one")
-        if entry.label and entry.pending_label(pid) != entry.label:
-            _refuse("security label", entry.pending_label(pid) or "none", entry.label)
+        if entry.label and lsm.pending(pid) != entry.label:
+            _refuse("security label", lsm.pending(pid) or "none", entry.label)
 
 
 def expected(entry: "Entry") -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..enter.validate import Plan, PlannedCapabilities, PlannedTools
+    from ..enter.plan import Plan, PlannedCapabilities, PlannedTools
 
     Row = dict[str, Any]
     Cells = dict[str, dict[str, str]]  # {what: {column: text}}

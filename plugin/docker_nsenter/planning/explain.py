@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..engine.containers import Container
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
 
     Facts = dict[str, Any]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..enter.hints import Line
-    from ..enter.validate import Identity, Plan, PlannedCapabilities, PlannedEnvironment, PlannedRecording
+    from ..enter.plan import Identity, Plan, PlannedCapabilities, PlannedEnvironment, PlannedRecording
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the docker CLI adds for its plugins, and we when a helper has to enter

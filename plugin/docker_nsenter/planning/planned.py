@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from ..cli.request import Request
     from ..engine.containers import Container
     from ..engine.endpoints import Endpoint
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
 
 
 class Planned:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..enter.validate import PlannedTools
+    from ..enter.plan import PlannedTools
 
 PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 CACHE = "/var/cache/docker-nsenter/tools"

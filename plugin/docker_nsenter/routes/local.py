@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..engine.containers import Container
     from ..engine.endpoints import Endpoint
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
 
 
 def choose(wanted: str, container: "Container", endpoint: "Endpoint | None") -> tuple[str, str]:
@@ -139,9 +139,9 @@ def become_root(pid: int) -> bool:
 
 def document(plan: object) -> bytes:
     """Write a Plan as stage 2 reads it."""
-    from ..enter import jsonlite
+    from ..enter.jsonwrite import dumps
 
-    return jsonlite.dumps(plan).encode("ascii")
+    return dumps(plan).encode("ascii")
 
 
 def send(data: bytes, fd: int) -> None:

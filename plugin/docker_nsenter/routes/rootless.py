@@ -13,7 +13,7 @@ from ..errors import CliError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..enter.validate import Plan
+    from ..enter.plan import Plan
 
 NS_GET_PARENT, NS_GET_OWNER_UID = 0xB702, 0xB704  # linux/nsfs.h
 

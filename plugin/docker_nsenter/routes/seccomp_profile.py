@@ -9,7 +9,8 @@ import os
 import sys
 
 from ..engine.endpoints import read_json
-from ..enter.jsonlite import dumps, loads
+from ..enter.jsonlite import loads
+from ..enter.jsonwrite import dumps
 from ..enter.session.frames import frame
 from ..enter.target import parse_status
 from ..errors import CliError

@@ -177,9 +177,3 @@ def forget() -> tuple[int, int, int]:
         syscalls.wipe(value)
     posix.environ.clear()
     return place
-
-
-def forget_words() -> None:
-    """Wipe the words of the line, which journald keeps of who writes to it, and with them what -e set."""
-    begin, end, _ = words()
-    syscalls.memory_wipe(begin, end - begin)

@@ -11,9 +11,8 @@ from fcntl import ioctl
 from time import sleep
 
 from ..errors import EntryError, say
-from ..hints import PARTIAL, RELAXED
 from ..linux import capabilities, lsm
-from ..linux.procfs import read
+from ..linux.procfs import read, read_of_process
 from ..target import parse_status
 
 TYPE_CHECKING = False
@@ -27,7 +26,7 @@ DOCKERS = 0xA80425FB  # what docker gives by default: a container may begin a mo
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
-WAITS = (0.01, 0.05, 0.2)  # seconds until one that passes is looked at again: another entry's, on its way to no power
+WAITS = (0, 0.01, 0.05, 0.2)  # seconds; who passes is looked at again: another entry's, on its way to no power
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
 HELPERS = (b"docker_nsenter.enter.helper", b"docker-nsenter: ")  # of another docker nsenter: no news
 
@@ -61,12 +60,8 @@ def choose(entry: "Entry") -> None:
 
 def _is_helper(pid: int) -> bool:
     """Tell whether a process is a helper of another docker nsenter; or has ended, which is nobody either."""
-    try:
-        return any(words in read(f"/proc/{pid}/cmdline") for words in HELPERS)
-    except OSError as problem:
-        if problem.errno not in GONE:
-            raise
-        return True
+    words = read_of_process(f"/proc/{pid}/cmdline")
+    return not words or any(each in words for each in HELPERS)
 
 
 def _hold(entry: "Entry", seen: Seen) -> None:
@@ -124,12 +119,11 @@ WORDS = {"mnt": "files", "net": "network", "pid": "processes"}
 
 def _look(entry: "Entry") -> Seen:
     """Look at every process that can see the command, and again at who passes: it may have dropped its power since."""
-    seen = _look_once(entry)
     for wait in WAITS:
-        if not (seen.passes or seen.root):
-            break
         sleep(wait)
         seen = _look_once(entry)
+        if not (seen.passes or seen.root):
+            break
     return seen
 
 
@@ -254,4 +248,4 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
 def _safe_line(entry: "Entry") -> "Change":
     """Make it a full entry with the same command, which has nothing that the container has not."""
     tools = ["--tools", "host"] if "mnt" not in entry.joined and entry.plan["command"] else []
-    return {"without": [*PARTIAL, *RELAXED], "add": tools}
+    return {"full": True, "add": tools}

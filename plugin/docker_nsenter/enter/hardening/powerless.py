@@ -8,8 +8,8 @@ of files counts.
 
 import posix
 
-from ..linux import capset, syscalls
-from ..linux.capabilities import NUMBERS
+from ..linux import capset, seccomp, syscalls
+from ..linux.capabilities import KILL, NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     Argument = tuple[int, tuple[int, ...]]  # which one, and its values
 
-KILL = 1 << NUMBERS["KILL"]
 WATCH = 1 << NUMBERS["SYS_PTRACE"] | 1 << NUMBERS["DAC_READ_SEARCH"]
 
 # name: (x86-64, arm64); -1 where the machine has none. What Python and its C library call for a carrier's work.
@@ -124,13 +123,20 @@ ALLOW, REFUSE, END = 0x7FFF0000, 0x00050001, 0x80000000  # SECCOMP_RET_ALLOW, _E
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
 
 
-def carrier(pid: int, files: "Iterable[int]", also: "Iterable[int]" = (), recordings: "Iterable[int]" = ()) -> None:
-    """Keep these descriptors, and the right to signal the process `pid`, its group, our own, and `also` these.
+def carrier(pid: int, files: "Iterable[int]") -> None:
+    """Keep these descriptors, and the right to signal the process `pid`, its group and our own."""
+    capset.give_up(KILL)
+    confine(pid, files)
+
+
+def confine(pid: int, files: "Iterable[int]", also: "Iterable[int]" = (), recordings: "Iterable[int]" = ()) -> None:
+    """Have a carrier that has given up its power keep no more than that; it may signal `also` these.
 
     Of `recordings` a line that was not written whole may be cut off.
     """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
-    drop(KILL, files, program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
+    close_others(files)
+    install(program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
 
 
 def watcher(files: "Iterable[int]") -> None:
@@ -149,17 +155,14 @@ def writer(files: "Iterable[int]") -> None:
 def drop(keep: int, files: "Iterable[int]", code: bytes) -> None:
     """Close, drop, and install the filter, which is the last call that it does not know."""
     close_others(files)
-    capset.drop_bounding(0)
-    capset.set_process(keep, keep, 0)
+    capset.give_up(keep)
     install(code)
 
 
 def install(program: bytes) -> None:
     """Allow only these system calls from now on, and no new privileges."""
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    code = bytearray(program)
-    descriptor = bytearray((len(code) // 8).to_bytes(8, "little") + syscalls.address(code).to_bytes(8, "little"))
-    syscalls.seccomp(syscalls.SECCOMP_SET_MODE_FILTER, 0, descriptor)
+    seccomp.install([seccomp.Filter(program, 0)])
 
 
 def close_others(files: "Iterable[int]") -> None:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 OVERFLOW_ID = 65534
 PACKAGE = __file__.rpartition("/enter/")[0]
 TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local and thereby root's PATH
-_checked: list[
-    int
-] = []  # how many modules had been loaded when all was in order: it is once for all that are forked then
+# How many modules had been loaded when all was in order: it is once for all that are forked then
+_checked: list[int] = []
 S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
 
 

@@ -15,6 +15,18 @@ def drop_bounding(keep: int) -> None:
                 return
 
 
+def give_up(keep: int) -> None:
+    """Hold these for good: nothing that this process does or executes could bring any more."""
+    drop_bounding(0)
+    hold(keep)
+
+
+def hold(mask: int) -> None:
+    """Hold these and no others from now on; needs no right to."""
+    set_process(mask, mask, 0)
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
 def set_process(effective: int, permitted: int, inheritable: int) -> None:
     """Set the three sets of this thread by capset(2), version 3 of its structures."""
     words = bytearray()

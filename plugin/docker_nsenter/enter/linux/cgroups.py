@@ -8,7 +8,7 @@ import posix
 
 from ..errors import EntryError
 from ..target import Target
-from .procfs import lines, read
+from .procfs import lines, read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,11 +100,7 @@ class Cgroups:
 
     def attach(self, pid: int) -> None:
         """Move a process into the v2 cgroup, the slow way."""
-        fd = posix.open("cgroup.procs", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=self.unified)
-        try:
-            posix.write(fd, str(pid).encode())
-        finally:
-            posix.close(fd)
+        write("cgroup.procs", str(pid).encode(), at=self.unified)
 
 
 def not_delegated() -> EntryError:

@@ -9,8 +9,7 @@ import posix
 from _stat import S_ISREG
 from time import monotonic, sleep
 
-from ..errors import EntryError, printable
-from ..hints import EXEC
+from ..errors import EXEC, EntryError, printable
 from . import syscalls
 from .procfs import read_all
 

@@ -6,18 +6,19 @@ it to the child and applies it when that calls execve (proc_pid_attr(5)).
 
 import posix
 
-from ..errors import EntryError, printable
-from ..hints import EXEC
+from ..errors import EXEC, EntryError, printable
 from ..target import Target
 from .mounts import detached
 from .procfs import read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..hints import Change
 
 SELINUX = "/sys/fs/selinux"
-EINVAL, ENOENT, EPERM = 22, 2, 1
+EINVAL, ENOENT = 22, 2
 
 
 def active() -> str:
@@ -32,14 +33,23 @@ def active() -> str:
 
 
 def label_of(proc: "Target | None") -> str:
-    """Read a process's label, without AppArmor's ` (enforce)`; '' where there is none. None means ourselves."""
+    """Read a process's label; '' where there is none. None means ourselves."""
+    return _label(lambda: proc.read("attr/current") if proc else read("/proc/self/attr/current"))
+
+
+def pending(pid: int) -> str:
+    """Read the label that execve will apply to a process; '' for none."""
+    return _label(lambda: read(f"/proc/{pid}/attr/exec"))
+
+
+def _label(text: "Callable[[], bytes]") -> str:
+    """Read a label, without AppArmor's ` (enforce)`."""
     try:
-        text = proc.read("attr/current") if proc else read("/proc/self/attr/current")
+        return text().rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
     except OSError as problem:
         if problem.errno in (EINVAL, ENOENT):  # no module labels processes
             return ""
         raise
-    return text.rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
 
 
 def choose(target: Target, apparmor: "str | None", selinux: "str | None", *, needed: bool) -> str:
@@ -62,11 +72,8 @@ def label_of_files(target: Target) -> str:
     """Read SELinux's label of the container's files from its root directory; '' with another module."""
     if active() != "selinux":
         return ""
-    root = target.root()
-    try:
-        label = posix.getxattr(f"/proc/self/fd/{root}", "security.selinux").rstrip(b"\0").decode("ascii", "replace")
-    finally:
-        posix.close(root)
+    text = posix.getxattr(f"/proc/self/fd/{target.root()}", "security.selinux")
+    label = text.rstrip(b"\0").decode("ascii", "replace")
     if '"' in label or not label.isprintable():  # it becomes a mount option
         raise EntryError("the label of the container's files cannot be read")
     return label
@@ -81,10 +88,7 @@ def permitted(label: str) -> None:
         return
     policy, own = selinuxfs(), label_of(None)
     if read(f"{policy}/enforce") != b"0" and not allows(policy, own, label):
-        raise EntryError(
-            f"SELinux does not let {own} start a process as {label}",
-            EXEC,
-        )
+        raise EntryError(f"SELinux does not let {own} start a process as {label}", EXEC)
 
 
 def selinuxfs() -> str:
@@ -113,13 +117,3 @@ def set_exec(label: str) -> None:
         write("/proc/self/attr/exec", b"exec " + label.encode())
     else:
         write("/proc/self/attr/exec", label.encode())
-
-
-def pending(pid: int) -> str:
-    """Read what execve will apply to a process; '' for nothing."""
-    try:
-        return read(f"/proc/{pid}/attr/exec").rstrip(b"\0\n").decode("ascii", "replace").partition(" (")[0]
-    except OSError as problem:
-        if problem.errno in (EINVAL, ENOENT):
-            return ""
-        raise

@@ -6,7 +6,7 @@ All happens in a mount namespace of the command's own.
 import posix
 from _signal import SIGCHLD
 
-from ..errors import EntryError
+from ..errors import MOUNT, EntryError
 from . import syscalls
 
 
@@ -29,7 +29,7 @@ def clone_proc(mount_namespace: int) -> int:
         return int(rest)
     if word:
         raise OSError(int(word), posix.strerror(int(word)), rest)
-    raise EntryError("the container has no real /proc to mount", {"add": ["--mount"]})
+    raise EntryError("the container has no real /proc to mount", MOUNT)
 
 
 def _fetch_proc(mount_namespace: int, answer: int) -> None:
@@ -49,11 +49,6 @@ def unshare() -> None:
     """Begin a mount namespace whose changes nobody else sees."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(b"none", b"/", b"", syscalls.MS_REC | syscalls.MS_PRIVATE)
-
-
-def show_proc(tree: int) -> None:
-    """Put the cloned /proc over the host's."""
-    syscalls.move_mount(tree, b"/proc")
 
 
 def show_sys() -> None:

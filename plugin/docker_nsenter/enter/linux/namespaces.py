@@ -2,7 +2,7 @@
 
 import posix
 
-from ..target import Target
+from ..target import Target, ended
 from . import syscalls
 
 # The order of the fallback: the user namespace first, for it gives the right to join the others that it owns; the
@@ -27,37 +27,28 @@ def ours(name: str) -> str:
 
 
 def differing(target: Target, wanted: list[str], own: dict[str, str]) -> list[str]:
-    """Choose those of the wanted namespaces that we do not share already; joining our own user namespace is EINVAL."""
-    chosen = []
-    for name, _ in TABLE:
-        if name not in wanted:
-            continue
-        try:
-            if target.namespace(name) != own.get(name, ""):
-                chosen.append(name)
-        except FileNotFoundError:  # a kernel without this kind (time: 5.6, cgroup: 4.6) has one for all
-            continue
-    return chosen
+    """Choose those of the wanted namespaces that we do not share already; joining our own user namespace is EINVAL.
+
+    A kind that is not among our `own` this kernel has one of for all (time before 5.6, cgroup before 4.6).
+    """
+    known = [name for name in NAMES if name in wanted and name in own]
+    try:
+        return [name for name in known if target.namespace(name) != own[name]]
+    except FileNotFoundError:  # a zombie has left its namespaces
+        raise ended() from None
 
 
 def join(target: Target, names: list[str]) -> None:
     """Join by setns(pidfd, flags) (Linux 5.8), or by the files of /proc where the kernel says EINVAL."""
-    flags = 0
-    for name, flag in TABLE:
-        flags |= flag if name in names else 0
-    if not flags:
+    wanted = {name: flag for name, flag in TABLE if name in names}
+    if not wanted:
         return
     try:
-        syscalls.setns(target.pidfd, flags)
+        syscalls.setns(target.pidfd, sum(wanted.values()))
     except OSError as problem:
         if problem.errno != 22:  # EINVAL: a kernel before 5.8 takes no pidfd
             raise
-        opened = _open_files(target, names)
-        for name, flag in TABLE:
-            if name in names:
-                syscalls.setns(opened[name], flag)
-
-
-def _open_files(target: Target, names: list[str]) -> dict[str, int]:
-    """Open the namespace files before the first is joined."""
-    return {name: posix.open(f"ns/{name}", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=target.proc) for name in names}
+        flags = posix.O_RDONLY | posix.O_CLOEXEC  # all are opened before the first is joined
+        opened = [(posix.open(f"ns/{name}", flags, dir_fd=target.proc), flag) for name, flag in wanted.items()]
+        for fd, flag in opened:
+            syscalls.setns(fd, flag)

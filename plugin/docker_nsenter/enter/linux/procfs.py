@@ -18,6 +18,16 @@ def read(path: "str | bytes", *, at: "int | None" = None, limit: int = LIMIT) ->
         posix.close(fd)
 
 
+def read_of_process(path: str) -> bytes:
+    """Read a file of a process's directory; empty when that has ended."""
+    try:
+        return read(path)
+    except OSError as problem:
+        if problem.errno not in (2, 3):  # ENOENT, ESRCH
+            raise
+        return b""
+
+
 def lines(path: "str | bytes", *, at: "int | None" = None) -> "Iterator[bytes]":
     """Yield a file's lines, reading no more of it than is asked for."""
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)

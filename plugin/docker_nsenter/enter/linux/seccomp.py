@@ -15,13 +15,11 @@ import posix
 from _signal import alarm
 from time import monotonic, sleep
 
-from ..errors import EntryError
-from ..hints import EXEC, UNCONFINED
 from ..jsonlite import loads
 from ..membership import LARGEST_CONFIG, NO_MONITOR, bundle_of
-from ..target import Target, ended, parse_status
+from ..target import Target, parse_status
 from . import syscalls
-from .procfs import read
+from .procfs import read, read_of_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,12 +58,7 @@ def wanted_filters(target: Target, policy: str) -> int:
     if target.status["Seccomp"][0] != 2 or policy in ("unconfined", "inherited", "given"):
         return 0
     parent = target.status["PPid"][0]
-    try:
-        shim = parse_status(read(f"/proc/{parent}/status")) if parent else {}
-    except OSError as problem:
-        if problem.errno not in (ENOENT, ESRCH):
-            raise
-        shim = {}
+    shim = parse_status(read_of_process(f"/proc/{parent}/status")) if parent else {}
     inherited = shim.get("Seccomp_filters", [0])[0] if shim.get("Seccomp", [0])[0] == 2 else 0
     installed = policy == "container" and has > inherited and configured(target) is not False
     return min(has, inherited + installed)
@@ -99,11 +92,6 @@ def configured(target: Target) -> "bool | None":
     finally:
         if monitor >= 0:
             posix.close(monitor)
-
-
-def given(programs: list[str]) -> list[Filter]:
-    """Take the filters that the Plan brings, in hexadecimal: where the kernel does not hand out the container's."""
-    return [Filter(bytes.fromhex(program), 0) for program in programs]
 
 
 def copy(target: Target, count: int) -> list[Filter]:
@@ -175,22 +163,16 @@ def _threads(pid: int) -> "Iterator[int]":
 def _children(pid: int) -> list[int]:
     """List the children of a process, whichever of its threads started them."""
     try:
-        lists = [read(f"/proc/{pid}/task/{name}/children") for name in posix.listdir(f"/proc/{pid}/task")]
-    except OSError as problem:
-        if problem.errno not in (ENOENT, ESRCH):
-            raise
+        threads = posix.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
         return []
+    lists = [read_of_process(f"/proc/{pid}/task/{name}/children") for name in threads]
     return [int(word) for each in lists for word in each.split()]
 
 
 def _stat(pid: int) -> list[bytes]:
     """Read /proc/PID/stat from its third field, the state; a thread that is gone is dead."""
-    try:
-        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    except OSError as problem:
-        if problem.errno not in (ENOENT, ESRCH):
-            raise
-        return [b"X", b"0", b"0", b"0"]
+    return read_of_process(f"/proc/{pid}/stat").rpartition(b")")[2].split() or [b"X", b"0", b"0", b"0"]
 
 
 def _session(pid: int) -> int:
@@ -429,18 +411,3 @@ def _alu(operation: int, a: int, operand: int) -> int:
         10: a ^ operand,
     }
     return results[operation & 15] & 0xFFFFFFFF
-
-
-def explain(problem: OSError, container: str) -> EntryError:
-    """Word the failures of the copy that a person can do something about."""
-    if problem.errno == ESRCH:
-        return ended()
-    why = {
-        EACCES: "this process runs under a seccomp filter itself, or lacks CAP_SYS_ADMIN",
-        EPERM: "another tracer (strace, gdb) holds the container's first process, or CAP_SYS_PTRACE is missing",
-        EINVAL: "this kernel cannot hand filters out (CONFIG_CHECKPOINT_RESTORE)",
-        EBUSY: "the container's first process waits in vfork or for a device, and no other thread has its filters",
-        ETIMEDOUT: "the container's first process did not stop within 10 seconds",
-    }.get(problem.errno or 0, problem.strerror or "")
-    change = EXEC if container else UNCONFINED
-    return EntryError(f"cannot copy the container's seccomp filter: {problem.filename or 'ptrace'}: {why}", change)

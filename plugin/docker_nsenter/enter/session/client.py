@@ -29,9 +29,8 @@ def connect(name: str) -> int:
     path = "\0" + name[1:] if name.startswith("@") else name + "\0"
     connection = syscalls.socket(syscalls.AF_UNIX, syscalls.SOCK_STREAM | syscalls.SOCK_CLOEXEC, 0)
     try:
-        syscalls.connect(
-            connection, syscalls.AF_UNIX.to_bytes(2, sys.byteorder) + path.encode("utf-8", "surrogateescape")
-        )
+        family = syscalls.AF_UNIX.to_bytes(2, sys.byteorder)
+        syscalls.connect(connection, family + path.encode("utf-8", "surrogateescape"))
     except OSError:
         posix.close(connection)
         return -1

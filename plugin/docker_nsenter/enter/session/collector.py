@@ -9,7 +9,7 @@ from _stat import S_ISREG
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
-from .. import jsonlite
+from .. import jsonwrite
 from ..errors import printable
 from ..hardening import powerless
 from . import pumps
@@ -299,4 +299,4 @@ def _prefix(name: str, index: int, *, colors: bool) -> bytes:
 
 def _json(row: "Mapping[str, object]", millis: int) -> bytes:
     """Write a line of JSON; jsonlite knows whole numbers only."""
-    return f'{jsonlite.dumps({**row})[:-1]}, "seconds": {millis / 1000:.3f}}}\n'.encode()
+    return f'{jsonwrite.dumps({**row})[:-1]}, "seconds": {millis / 1000:.3f}}}\n'.encode()

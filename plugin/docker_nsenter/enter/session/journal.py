@@ -11,13 +11,13 @@ import sys
 from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
-from .. import jsonlite
+from .. import jsonwrite
 from ..errors import EntryError, printable
 from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..validate import Plan
+    from ..plan import Plan
 
     Fields = dict[str, str]
 
@@ -34,15 +34,14 @@ SILENCE = 0.25  # seconds after which one from which nobody takes is given up, w
 class Journal:
     """Hold the connection, and the record that it had no room for."""
 
-    def __init__(self, files: str, plan: "Plan", *, required: bool) -> None:
-        """Connect to what listens on the machine whose root directory is `files`; that may be nothing."""
+    def __init__(self, root: int, plan: "Plan", *, required: bool) -> None:
+        """Connect to what listens on the machine with this root directory; that may be nothing."""
         self.fd = -1
         self.native = False
         self.required = required
         self.plan = plan
         self._begun = monotonic()
         self._waiting = b""
-        root = posix.open(files, posix.O_PATH | posix.O_CLOEXEC)
         for path, native in SOCKETS:
             if self.fd < 0:
                 self.fd, self.native = _connect(root, path), native
@@ -162,7 +161,7 @@ def _line(plan: "Plan") -> str:
     size = 0
     for word in plan["command"] or [plan["shell"] or "a shell"]:
         plain = word and word.isprintable() and not set(word) & set(" \"'\\")
-        words.append(word if plain else jsonlite.dumps(word[:LONGEST_LINE]))
+        words.append(word if plain else jsonwrite.dumps(word[:LONGEST_LINE]))
         size += len(words[-1]) + 1
         if size > LONGEST_LINE:
             break
@@ -196,7 +195,7 @@ def _binary(name: str, value: str) -> bytes:
 
 def _syslog(word: str, level: int, fields: "Fields") -> bytes:
     """Write a line as syslog(3) does: a word, and what is told as NAME="value", quoted as JSON is."""
-    shown = " ".join(f"{name}={jsonlite.dumps(value[:512])}" for name, value in fields.items() if value)
+    shown = " ".join(f"{name}={jsonwrite.dumps(value[:512])}" for name, value in fields.items() if value)
     when = strftime("%b %e %H:%M:%S", localtime())
     return _encode(f"<{AUTHPRIV * 8 + level}>{when} {NAME}[{posix.getpid()}]: {word} {shown}")[:LONGEST_LINE]
 

@@ -8,7 +8,7 @@ U+FFFD: JSON has no bytes.
 import posix
 from time import monotonic, time
 
-from .. import jsonlite
+from .. import jsonwrite
 from ..errors import EntryError, say
 
 TYPE_CHECKING = False
@@ -47,15 +47,14 @@ class Recording:
             "title": f"docker nsenter {title[:TITLE]}",
             "command": " ".join(words)[:WORDS],
         }
-        self._line(jsonlite.dumps(head).encode())
-
-    def kept(self) -> None:
-        """Let the directory go: the command will run."""
-        posix.close(self._directory)
+        self._line(jsonwrite.dumps(head).encode())
 
     def discard(self) -> None:
-        """Remove the file: nothing was run."""
-        posix.unlink(self._name, dir_fd=self._directory)
+        """Remove the file: nothing was run. Who has no right to any more ends it."""
+        try:
+            posix.unlink(self._name, dir_fd=self._directory)
+        except PermissionError:
+            self.end(125)
 
     def shown(self, data: bytes) -> None:
         """Record output."""
@@ -89,7 +88,7 @@ class Recording:
         self._rest[code] = data[at:]
         if at:
             text = data[:at].decode("utf-8", "replace")
-            self._event(code, jsonlite.quoted(text).encode()[1:-1])
+            self._event(code, jsonwrite.quoted(text).encode()[1:-1])
 
     def _event(self, code: str, body: bytes) -> None:
         """Write an event, in as many as the pages of the file need."""

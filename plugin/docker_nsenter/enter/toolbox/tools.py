@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..validate import PlannedTools
+    from ..plan import PlannedTools
 
 # The first that exists. The kernel makes the first one empty, to mount on (proc_create_mount_point), and docker's
 # AppArmor profile lets programs run there, which it does not below /sys.

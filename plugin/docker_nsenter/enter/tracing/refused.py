@@ -9,7 +9,7 @@ from . import risk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..hints import Line
-    from ..validate import Plan
+    from ..plan import Plan
 
 
 class Scene:

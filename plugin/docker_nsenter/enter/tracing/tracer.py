@@ -20,7 +20,7 @@ from .why import explain, netlink_error, noticed, set_user_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.seccomp import Filter
-    from ..validate import Plan
+    from ..plan import Plan
 
 PTRACE_SYSCALL, PTRACE_LISTEN, PTRACE_GET_SYSCALL_INFO = 24, 0x4208, 0x420E
 PTRACE_GETEVENTMSG = 0x4201

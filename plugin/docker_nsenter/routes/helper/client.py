@@ -10,7 +10,7 @@ from time import monotonic
 
 from ...engine.answers import Lost
 from ...engine.transport import Stream, write
-from ...enter.jsonlite import dumps
+from ...enter.jsonwrite import dumps
 from ...enter.session.frames import Frames, frame
 from ...errors import CliError
 from . import streams
@@ -19,8 +19,8 @@ from .terminal import Terminal, window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...enter.plan import Plan
     from ...enter.session.recording import Recording
-    from ...enter.validate import Plan
 
 WINDOW = 1 << 20  # bytes of input under way to the helper
 MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the helper has to

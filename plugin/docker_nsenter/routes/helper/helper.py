@@ -12,7 +12,8 @@ from ...engine import answers, http
 from ...engine.endpoints import Endpoint
 from ...engine.transport import Stream, attach
 from ...enter.errors import EntryError, say
-from ...enter.jsonlite import dumps, loads
+from ...enter.jsonlite import loads
+from ...enter.jsonwrite import dumps
 from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
 from ...errors import CliError, again, printable
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from ...enter.plan import Plan
     from ...enter.session.journal import Journal
     from ...enter.session.recording import Recording
-    from ...enter.validate import Plan
     from ...planning.planned import Planned
     from .client import Client
 
@@ -131,7 +132,8 @@ class Helper:
         from ...enter.session.journal import Journal
 
         required = load("/")["journal"] == "required"
-        return [Journal("/", each.plan, required=required) for each in (self.planned, *self.more)]
+        plans = [each.plan for each in (self.planned, *self.more)]
+        return [Journal(os.open("/", os.O_PATH | os.O_CLOEXEC), plan, required=required) for plan in plans]
 
     def _connected(self) -> int:
         """Import what the client needs and hold on to docker: once, while the engine is at its first work."""
@@ -321,7 +323,7 @@ def _forget_words() -> None:
     if sys.platform == "linux":
         from ...enter.hardening import exeseal
 
-        exeseal.forget_words()
+        exeseal.entitle(exeseal.words(), "")
 
 
 def _recording(plan: "Plan") -> "Recording":

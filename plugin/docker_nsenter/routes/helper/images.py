@@ -6,7 +6,7 @@ import sys
 from ...engine import answers, http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
-from ...enter.jsonlite import dumps
+from ...enter.jsonwrite import dumps
 from ...errors import CliError
 
 TYPE_CHECKING = False

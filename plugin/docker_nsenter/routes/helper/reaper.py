@@ -13,7 +13,8 @@ from ...engine import http
 from ...engine.answers import told
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
-from ...enter.jsonlite import dumps, loads
+from ...enter.jsonlite import loads
+from ...enter.jsonwrite import dumps
 from .images import LABEL
 
 TYPE_CHECKING = False
