@@ -1,4 +1,4 @@
-"""Attack: what does the module itself keep a container from, where nothing else does? SECURITY.md has AppArmor's.
+"""Attack: what does the module itself keep a container from, where nothing else does? SECURITY.md has it as a table.
 
 Each line is entered twice: without the defence of ours that it is about, and with it. Then nobody reaches it.
 """
@@ -31,12 +31,12 @@ class Attack:
     before: tuple[str, ...]
 
 
-# The rows of SECURITY.md; what they say of SELinux is expected, and not measured yet.
+# The rows of SECURITY.md; what they say of a permissive SELinux is expected, and not measured yet.
 # `by`: a process of the container's, or an agent (--pid=host); "free": with its label lifted
 ATTACKS = (
     Attack(("--pid",), "container", ("closed", "closed", "open")),
     Attack(("--pid",), "free container", ("open", "open", "open")),
-    Attack(("--pid", "--security-opt", "OWN"), "container", ("open", "open", "open")),
+    Attack(("--pid", "--security-opt", "OWN"), "container", ("open", "", "")),  # no option takes an SELinux label
     Attack(("--net-only",), "agent", ("closed", "open", "open")),
     Attack(("--net-only",), "free agent", ("open", "open", "open")),
     Attack(("--no-net",), "container", ("open", "open", "open")),
@@ -87,13 +87,12 @@ def defenceless(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def fought(field: Field, defenceless: dict[str, str], module: str) -> dict[tuple[Attack, bool], Result]:
+def fought(field: Field, defenceless: dict[str, str], column: int) -> dict[tuple[Attack, bool], Result]:
     """Enter by every line, without our defence and with it, and ask the attackers."""
-    own = "apparmor=docker-default" if module == "apparmor" else "label=type:container_t"
     found = {}
-    for attack in ATTACKS:
+    for attack in (each for each in ATTACKS if each.before[column]):
         name = field.names["free container" if attack.by == "free container" else "container"]
-        options = [word.replace("OWN", own) for word in attack.line]
+        options = [word.replace("OWN", "apparmor=docker-default") for word in attack.line]
         for guarded in (False, True):
             result = Result(Entry(()), field.mark())
             field.results[result.mark] = result
@@ -118,6 +117,8 @@ def by(result: Result, who: str) -> set[str]:
 def test_the_module_alone_keeps_what_the_table_says(
     fought: dict[tuple[Attack, bool], Result], column: int, attack: Attack
 ) -> None:
+    if not attack.before[column]:
+        return
     result = fought[attack, False]
     assert result.status == 0, result.said
     assert ("open" if by(result, attack.by) else "closed") == attack.before[column], result
@@ -125,7 +126,11 @@ def test_the_module_alone_keeps_what_the_table_says(
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda each: f"{' '.join(each.line)}, {each.by}")
-def test_with_our_defence_nobody_reaches_it(fought: dict[tuple[Attack, bool], Result], attack: Attack) -> None:
+def test_with_our_defence_nobody_reaches_it(
+    fought: dict[tuple[Attack, bool], Result], column: int, attack: Attack
+) -> None:
+    if not attack.before[column]:
+        return
     result = fought[attack, True]
     assert result.status == 0, result.said
     assert not result.reached

@@ -69,8 +69,8 @@ def test_a_package_shows_links_that_lead_somewhere_from_anywhere() -> None:
     assert absolute(text, "") == text
 
 
-def test_the_table_of_what_apparmor_closes_is_the_one_that_is_measured() -> None:
+def test_the_table_of_what_a_module_closes_is_the_one_that_is_measured() -> None:
     text = (TOP / "SECURITY.md").read_text()
     for attack in ATTACKS:
         line = " ".join(attack.line).replace("OWN", "…")
-        assert f"\n| `{line}` | {attack.by} | {attack.before[0]} | closed |\n" in text
+        assert f"\n| `{line}` | {attack.by} | {attack.before[0]} | {attack.before[1] or '–'} | closed |\n" in text
