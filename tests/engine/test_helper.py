@@ -143,7 +143,8 @@ def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
     assert done.returncode == 125
     assert done.stderr.startswith("docker nsenter: permission denied on the engine's socket")
     hints = done.stderr.splitlines()[1:]
-    assert all(hint.endswith(f"sudo docker nsenter {name} true") for hint in hints), hints
+    line = f"sudo docker -H {engine['DOCKER_HOST']} nsenter {name} true"
+    assert all(hint.endswith(line) for hint in hints), hints
 
 
 # --- who is elsewhere -------------------------------------------------------------------------------------------------
