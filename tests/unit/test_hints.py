@@ -183,3 +183,9 @@ def test_the_options_that_take_a_value_are_those_of_the_grammar() -> None:
     assert set(hints.PARTIAL) >= {word for word in FLAGS if FLAGS[word][0].rpartition("_")[2] == "only"}
     assert set(hints.RELAXED) <= {*FLAGS, *VALUES}
     assert set(hints.EXECS) <= {*FLAGS, *VALUES}
+
+
+@pytest.mark.parametrize("word", ["\ud800", "a\udfff\udc80"])
+def test_half_of_a_character_is_quoted_all_the_same(word: str) -> None:
+    """An engine may send it in JSON."""
+    assert hints.shell_line([word]).startswith("$'")

@@ -209,4 +209,5 @@ def _escaped(letter: str) -> str:
     """Write what can't be shown by its bytes, as $'…' reads them (POSIX 2024; bash, zsh, busybox)."""
     if letter.isprintable():
         return letter
-    return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", "surrogateescape"))
+    how = "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass"  # a lone one may come in JSON
+    return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", how))
