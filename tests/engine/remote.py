@@ -18,6 +18,7 @@ from ..images import PYTHON, import_python
 
 Engine = dict[str, str]
 SUBJECT = "/CN=nsenter-test"
+CONTEXT = "nsenter-test-ssh"
 
 
 class Remote:
@@ -124,16 +125,10 @@ class Remote:
             # The user's own ssh settings stay out of it; what runs is the real ssh
             (wrapper / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.place}/ssh_config "$@"\n')
             (wrapper / "ssh").chmod(0o755)
-            create = [
-                "docker",
-                "context",
-                "create",
-                "nsenter-test-ssh",
-                "--docker",
-                f"host=ssh://root@127.0.0.1:{port}",
-            ]
-            subprocess.run(create, env=env, check=True, capture_output=True)
-        return ["--context", "nsenter-test-ssh"], env
+            for words in (("rm", "-f", CONTEXT), ("create", CONTEXT, "--docker", f"host=ssh://root@127.0.0.1:{port}")):
+                done = subprocess.run(["docker", "context", *words], env=env, check=False, capture_output=True)
+            assert done.returncode == 0, done.stderr  # of the last; another module's may have had the name
+        return ["--context", CONTEXT], env
 
     def _start_sshd(self) -> int:
         for name in ("host", "user"):

@@ -225,7 +225,7 @@ def test_the_socket_of_somebody_else_says_who_may_use_it(serve: Serve, engine: E
     subprocess.run(["chmod", "-R", "a+rX", engine["DOCKER_CONFIG"]], check=True)
     words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "docker", "nsenter", "web"]
     done = subprocess.run(words, capture_output=True, text=True, env={**engine, "DOCKER_HOST": host}, check=False)
-    refused(done, "permission denied", "group root", "sudo docker nsenter")
+    refused(done, "permission denied", "group root", f"sudo docker -H {host} nsenter web")
 
 
 def test_a_remote_engine_is_asked_through_the_sdk_and_its_pid_checked(nsenter: Call, engine: Engine) -> None:
