@@ -26,7 +26,7 @@ DOCKERS = 0xA80425FB  # what docker gives by default: a container may begin a mo
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 GONE, DENIED = (2, 3), (1, 13)  # ENOENT, ESRCH; EPERM, EACCES
 ST_RDONLY = 1
-WAITS = (0, 0.01, 0.05, 0.2)  # seconds; who passes is looked at again: another entry's, on its way to no power
+WAITS = (0, 0.01, 0.05, 0.2, 0.5)  # seconds; who passes is looked at again: another entry's installer soon ends
 PASSES = 3  # over /proc, should a process end while it is looked at: its child may have been missed
 HELPERS = (b"docker_nsenter.enter.helper", b"docker-nsenter: ")  # of another docker nsenter: no news
 
@@ -122,7 +122,7 @@ def _look(entry: "Entry") -> Seen:
     for wait in WAITS:
         sleep(wait)
         seen = _look_once(entry)
-        if not (seen.passes or seen.root):
+        if not (seen.passes or (seen.root and wait == WAITS[0])):
             break
     return seen
 
