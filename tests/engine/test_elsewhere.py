@@ -18,7 +18,7 @@ from docker_nsenter.routes.helper import client
 from .. import not_linux
 from ..conftest import TOP, Call, Done, Run, children, wait_until
 from .remote import Remote
-from .test_helper import READ_ALL, left, told
+from .test_helper import READ_ALL, left, resize_and_interrupt, told
 from .test_process import processes
 from .test_terminal import PROMPT
 
@@ -139,15 +139,7 @@ def test_a_terminal_is_the_containers(run: Run, remote: Remote) -> None:
     shell.sendline("tty; stty size")
     shell.expect(r"/dev/pts/\d+\r\n33 101\r\n")
     shell.expect(PROMPT)
-    shell.setwinsize(20, 50)
-    time.sleep(1)
-    shell.sendline("stty size")
-    shell.expect("20 50")
-    shell.expect(PROMPT)
-    shell.sendline("sleep 1000")
-    time.sleep(1)
-    shell.sendintr()
-    shell.expect(PROMPT)
+    resize_and_interrupt(shell)
     shell.sendline("exit 9")
     shell.expect(pexpect.EOF)
     shell.close()

@@ -297,13 +297,8 @@ def test_a_detached_command_outlives_its_helper(run: Run, docker: Call, helper: 
     assert any("7531" in line for line in processes(docker, name))
 
 
-def test_a_terminal_by_a_helper_is_the_containers(run: Run, engine: Engine) -> None:
-    words = ["nsenter", "--route", "helper", run()]
-    shell = pexpect.spawn("docker", words, env=engine, timeout=60, encoding="utf-8", dimensions=(33, 101))
-    shell.expect(PROMPT)
-    shell.sendline("tty; stty size; echo TERM=$TERM")
-    shell.expect(r"/dev/pts/\d+\r\n33 101\r\nTERM=xterm")
-    shell.expect(PROMPT)
+def resize_and_interrupt(shell: "pexpect.spawn[str]") -> None:
+    """Change the size of a shell's terminal, and end a program in it by ^C."""
     shell.setwinsize(20, 50)
     time.sleep(1)
     shell.sendline("stty size")
@@ -313,6 +308,16 @@ def test_a_terminal_by_a_helper_is_the_containers(run: Run, engine: Engine) -> N
     time.sleep(1)
     shell.sendintr()
     shell.expect(PROMPT)
+
+
+def test_a_terminal_by_a_helper_is_the_containers(run: Run, engine: Engine) -> None:
+    words = ["nsenter", "--route", "helper", run()]
+    shell = pexpect.spawn("docker", words, env=engine, timeout=60, encoding="utf-8", dimensions=(33, 101))
+    shell.expect(PROMPT)
+    shell.sendline("tty; stty size; echo TERM=$TERM")
+    shell.expect(r"/dev/pts/\d+\r\n33 101\r\nTERM=xterm")
+    shell.expect(PROMPT)
+    resize_and_interrupt(shell)
     shell.sendline("echo status=$?")
     shell.expect("status=130")
     shell.expect(PROMPT)
