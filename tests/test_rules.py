@@ -236,3 +236,13 @@ def test_the_test_command_runs_every_test() -> None:
     named = [path for pattern in " ".join(words.groups()).split() for path in TOP.glob(pattern)]
     files = [file for path in named for file in ([path] if path.is_file() else path.rglob("test_*.py"))]
     assert sorted(files) == sorted(set((TOP / "tests").rglob("test_*.py")) - set((TOP / "tests/lsm").iterdir()))
+
+
+def test_what_the_checks_install_is_what_the_project_names() -> None:
+    """scripts/check names packages itself, since it installs no package of ours: both lists are one."""
+    project = (TOP / "pyproject.toml").read_text()
+    lists = re.findall(r"^(?:dependencies|dev) = \[(.*?)\]$", project, re.M | re.S)
+    named = {word for each in lists for word in re.findall(r'"([^"]+)"', each)}
+    installs = re.search(r"pip install (.*?[^\\])\n", (TOP / "scripts/check").read_text(), re.S)
+    assert installs
+    assert set(re.findall(r"'([^']+)'", installs[1])) == named
