@@ -124,8 +124,10 @@ def test_a_command_that_eats_its_memory_is_ended_and_told_by_its_status(run: Run
 def test_a_terminal_session_ends_with_its_client_and_the_terminal_is_usable(
     run: Run, docker: Call, engine: Engine, gone: str
 ) -> None:
+    """Nobody can restore a terminal before the shell hears that docker died: a moment after is the promise."""
     name = run()
-    script = f"docker nsenter -t {name} sh -c 'echo begun; sleep 6543; true'; stty -a; echo after; read x; echo said $x"
+    usable = "for i in $(seq 50); do stty -a | grep -q ' -icanon\\| -echo ' || break; sleep 0.1; done; stty -a"
+    script = f"docker nsenter -t {name} sh -c 'echo begun; sleep 6543; true'; {usable}; echo after; read x; echo said $x"
     child = pexpect.spawn("bash", ["-c", script], env=engine, encoding="utf-8", timeout=30)
     child.expect("begun")
     if gone == "the terminal":
