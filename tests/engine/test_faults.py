@@ -127,7 +127,8 @@ def test_a_terminal_session_ends_with_its_client_and_the_terminal_is_usable(
     """Nobody can restore a terminal before the shell hears that docker died: a moment after is the promise."""
     name = run()
     usable = "for i in $(seq 50); do stty -a | grep -q ' -icanon\\| -echo ' || break; sleep 0.1; done; stty -a"
-    script = f"docker nsenter -t {name} sh -c 'echo begun; sleep 6543; true'; {usable}; echo after; read x; echo said $x"
+    script = f"docker nsenter -t {name} sh -c 'echo begun; sleep 6543; true'; {usable}; echo after"
+    script += "; read x; echo said $x"
     child = pexpect.spawn("bash", ["-c", script], env=engine, encoding="utf-8", timeout=30)
     child.expect("begun")
     if gone == "the terminal":
