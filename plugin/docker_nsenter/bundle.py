@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from .loader import Row
 
-# What an ordinary entry needs: the process that enters, at once and when it has forked the one that joins; the planner
+# What every start reads, the loader first; and how the launcher begins with their `rows` from `file`
+START = ("docker_nsenter.loader", "docker_nsenter", "docker_nsenter.__main__")
+BEGIN = """
+posix.close(file)
+loader = type(sys)(rows[0][0])
+loader.__package__, loader.__file__ = rows[1][0], rows[0][2]
+exec(rows[0][-1], vars(loader))
+loader.begin(loader, rows) or sys.path.insert(0, library)
+"""
+# What an ordinary entry needs besides: the process that enters, at once and when it has forked the one that joins;
+# the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
     "watch": ("enter.launch",),
@@ -44,10 +54,16 @@ def write() -> None:
     _make_directory(path_of("enter").rpartition("/")[0])
     for stage, names in STAGES.items():
         known = _needed(STAGES[EARLIER[stage]]) if stage in EARLIER else []
-        rows = [_row(name) for name in _needed(names) if name not in known]
-        with open(f"{path_of(stage)}.new", "wb") as file:
-            file.write(marshal.dumps(rows))
-        posix.rename(f"{path_of(stage)}.new", path_of(stage))
+        _write(stage, [_row(name) for name in _needed(names) if name not in known])
+    begin = _without_lines(compile(BEGIN, "begin", "exec", dont_inherit=True, optimize=2))
+    _write("start", (begin, [_row(name) for name in START]))  # last: it stands for all of them
+
+
+def _write(stage: str, content: "list[Row] | tuple[CodeType, list[Row]]") -> None:
+    """Write one bundle, which is there as a whole or not at all."""
+    with open(f"{path_of(stage)}.new", "wb") as file:
+        file.write(marshal.dumps(content))
+    posix.rename(f"{path_of(stage)}.new", path_of(stage))
 
 
 def _make_directory(path: str) -> None:
@@ -62,7 +78,7 @@ def remove() -> None:
     """Remove the bundles of this package."""
     from contextlib import suppress
 
-    for stage in STAGES:
+    for stage in ("start", *STAGES):
         with suppress(FileNotFoundError):
             posix.unlink(path_of(stage))
 
@@ -74,11 +90,7 @@ def _needed(names: tuple[str, ...]) -> list[str]:
     imports = "; ".join(f"import {__package__}.{name}" for name in names)
     code = f"import sys; sys.path.insert(0, {PACKAGE.rpartition('/')[0]!r}); {RECORD}; {imports}; print(*done)"
     loaded = check_output([sys.executable, "-I", "-S", "-B", "-c", code], text=True).split()
-    return [
-        name
-        for name in loaded
-        if name.startswith(f"{__package__}.") and name not in (__name__, f"{__package__}.loader")
-    ]
+    return [name for name in loaded if name.startswith(f"{__package__}.") and name not in (__name__, *START)]
 
 
 # Code that lists the modules in the order in which they have been run

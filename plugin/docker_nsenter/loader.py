@@ -16,9 +16,23 @@ if TYPE_CHECKING:
     # of a bundle: the module, whether it is a package, its source's path, time in nanoseconds and size
     Row = tuple[str, bool, str, int, int, CodeType]
 
+DEBUG = {"-D", "--debug"}
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
 LATE = {f"{__package__}.enter.launch": "watch"}
+
+
+def begin(loader: "ModuleType", rows: "list[Row]") -> bool:
+    """Run what every start runs, this module first (`loader`, its first row), from the bundle that the launcher read.
+
+    The importer's ways to three files cost half a millisecond. Return False where they must go all the same: a source
+    has changed, or lines are wanted.
+    """
+    sys.modules[loader.__name__] = loader
+    done = not DEBUG & set(sys.argv) and _run(rows)
+    if not done:
+        del sys.modules[loader.__name__]
+    return done
 
 
 def load(stage: str) -> None:
@@ -26,7 +40,7 @@ def load(stage: str) -> None:
 
     Who asks to see where something goes wrong (-D) goes without: a bundle has no line numbers.
     """
-    if {"-D", "--debug"} & set(sys.argv):
+    if DEBUG & set(sys.argv):
         return
     try:
         fd = posix.open(path_of(stage), posix.O_RDONLY | posix.O_CLOEXEC)
@@ -37,17 +51,18 @@ def load(stage: str) -> None:
         found = posix.fstat(fd)
         fresh = _run(marshal.loads(posix.read(fd, found.st_size)))  # noqa: S302 - as trusted as a .pyc
         if not fresh and stage != "watch" and found.st_uid == posix.geteuid():
-            _forget()
+            _forget()  # that of the start, which the launcher asks for
     finally:
         posix.close(fd)
         gc.freeze()
-        gc.enable()
+        if stage == "watch":  # who watches over a command may do so for days; all before it takes milliseconds
+            gc.enable()
 
 
 def _forget() -> None:
     """Remove a bundle that is no longer of its sources: without it the launcher writes all of them anew."""
     try:
-        posix.unlink(path_of("enter"))
+        posix.unlink(path_of("start"))
     except OSError:  # a file system that is read-only, another start that was quicker
         return
 
@@ -88,7 +103,8 @@ class Loader:
         if package:
             names["__path__"] = spec.submodule_search_locations = [file.rpartition("/")[0]]
         exec(code, names)  # noqa: S102 - what an import does
-        setattr(sys.modules[parent], last, module)
+        if parent:
+            setattr(sys.modules[parent], last, module)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         """Load the stage of a late module; it is the spec's."""

@@ -33,7 +33,7 @@ def test_an_entry_reads_its_modules_from_the_bundles(
     subprocess.run(command, env=engine, check=True, stdin=subprocess.DEVNULL, timeout=60)
     opened = re.findall(r'"([^"]*\.(?:pyc?|bundle))"', trace.read_text())
     names = {path.rpartition("/")[2].partition(".")[0] for path in opened if "docker_nsenter" in path}
-    assert names == {"__init__", "__main__", "loader", "enter", "watch", "plan"}
+    assert names == {"start", "enter", "watch", "plan"}
     assert [path for path in opened if "site-packages" in path] == []
 
 

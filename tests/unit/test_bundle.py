@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from docker_nsenter.enter import hints
+from docker_nsenter.planning import plan
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
-NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader")
+NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader", "docker_nsenter.__main__")
 START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import bundle, loader; "
 
 
@@ -57,6 +59,42 @@ def test_modules_whose_source_changed_since_are_read_from_their_sources(copy: Pa
 def test_modules_touched_since_are_read_from_their_sources(copy: Path) -> None:
     os.utime(copy / "docker_nsenter/enter/errors.py", (1, 1))
     assert "docker_nsenter.enter.errors=SourceFileLoader" in python(copy, loaders("enter", "routes.bootstrap")).split()
+
+
+def started(place: Path, code: str, *words: str) -> str:
+    """Run code behind what the launcher does with the bundle of the start."""
+    begin = (
+        "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
+        "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); import docker_nsenter.__main__ as main; "
+    )
+    bundle = next((place / "docker_nsenter/__pycache__").glob("start.*.bundle"))
+    command = [sys.executable, "-I", "-S", "-B", "-c", begin + code, str(place), str(bundle), *words]
+    return subprocess.check_output(command, text=True, timeout=60).strip()
+
+
+def test_a_start_reads_one_file_and_looks_into_no_directory(copy: Path) -> None:
+    code = "print(type(main.__loader__).__name__, library in sys.path, sys.modules['docker_nsenter.loader'].PACKAGE)"
+    assert started(copy, code) == f"Loader False {copy}/docker_nsenter"
+
+
+@pytest.mark.parametrize("name", ["__init__", "__main__", "loader"])
+def test_a_start_whose_source_changed_is_read_from_its_sources(copy: Path, name: str) -> None:
+    source = copy / f"docker_nsenter/{name}.py"
+    source.write_text(source.read_text() + "\nCHANGED = 1\n")
+    module = {"__init__": "docker_nsenter", "__main__": "docker_nsenter.__main__", "loader": "docker_nsenter.loader"}[
+        name
+    ]
+    code = f"print(type(main.__loader__).__name__, sys.modules[{module!r}].CHANGED)"
+    assert started(copy, code) == "SourceFileLoader 1"
+
+
+def test_a_start_that_is_looked_into_has_lines(copy: Path) -> None:
+    code = "print(type(main.__loader__).__name__, main.main.__code__.co_linetable != b'')"
+    assert started(copy, code, "-D") == "SourceFileLoader True"
+
+
+def test_the_longest_line_that_is_handed_on_is_the_longest_that_a_hint_shows() -> None:
+    assert plan.LONGEST == hints.LONGEST
 
 
 def test_without_a_bundle_the_files_do(copy: Path) -> None:

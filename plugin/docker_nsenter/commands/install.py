@@ -111,7 +111,7 @@ def write(
         "@PYTHON@": python,
         "@LIBRARY@": library,
         "@LOADER@": loader(python) if by is None else by,
-        "@BUNDLE@": path_of("enter") if os.path.exists(path_of("enter")) and library in path_of("enter") else "",
+        "@BUNDLE@": path_of("start") if os.path.exists(path_of("start")) and library in path_of("start") else "",
     }
     for mark, value in values.items():
         text = text.replace(f"'{mark}'", _shell_quote(value))
