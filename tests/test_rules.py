@@ -103,6 +103,10 @@ def test_enter_imports_only_at_the_top_and_only_what_is_allowed(path: Path) -> N
         found.discard(("toolbox", 1))
         found.discard(("recorded", 1))
         found -= {("forwarded", 1), ("held", 1)}
+    if path.name == "stdio.py":  # so do these: a terminal, SELinux
+        found.discard(("session", 1))
+    if path.name == "config.py":
+        found.discard(("hardening", 1))
     if path.name == "__main__.py":  # of the supervisor's process, which joins nothing
         found -= {("tracing", 1), ("launch", 1), ("hints", 1)}
     assert found == top

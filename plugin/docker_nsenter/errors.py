@@ -2,13 +2,12 @@
 
 import posix
 
-from .enter import hints
-from .enter.hints import shell_line
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from .enter import hints
 
 __all__ = ["LINE", "UNTYPED", "CliError", "again", "as_root", "near", "printable", "report", "shell_line", "typed"]
 
@@ -70,7 +69,16 @@ def typed(own: "list[str] | None", rest: list[str], behind: "int | None" = None)
 def again(**change: "Any") -> str:
     """Word the line that was typed with a change; hints.Change says which there are."""
     line = LINE if LINE["words"] else {"words": ["docker", "nsenter"], "options": 2, "container": 2}
+    from .enter import hints  # only where something goes wrong
+
     return hints.worded(line, change)  # type: ignore[arg-type]
+
+
+def shell_line(words: list[str]) -> str:
+    """Write words for a shell to read; hints.shell_line."""
+    from .enter import hints
+
+    return hints.shell_line(words)
 
 
 def near(word: str, choices: "Iterable[str]") -> list[str]:

@@ -4,7 +4,6 @@ options.py is the one source of the grammar; grammar.py is generated from it. `p
 what they say; for anything else it returns None, and options.py decides and words the error.
 """
 
-from ..enter.hints import PARTIAL
 from ..errors import LINE, CliError, again
 from .grammar import DEFAULTS, FLAGS, VALUES
 
@@ -210,6 +209,8 @@ def _namespaces(values: "dict[str, Any]") -> tuple[str, ...]:
 
 def _joined(only: "list[Namespace]", chosen: "list[Namespace]") -> str:
     """Write the line that joins all that are named, and only those."""
+    from ..enter.hints import PARTIAL  # only where something goes wrong
+
     return again(without=PARTIAL, add=[f"--{row[0]}" for row in NAMESPACES if row in only + chosen])
 
 

@@ -11,8 +11,8 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 
 | process, phase | holds | files |
 |---|---|---|
-| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, children.py, start.py, errors.py, jsonlite.py, config.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/labelled_pipes.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, hardening/secure_path.py, session/client.py, session/status.py, session/terminal.py |
-| supervisor, before | all of root's | as above, launch.py, verify.py, told.py, hints.py, jsonwrite.py, hardening/powerless.py, session/journal.py, session/pumps.py, session/supervisor.py, session/run.py, session/failures.py |
+| installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, children.py, start.py, errors.py, jsonlite.py, config.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py |
+| supervisor, before | all of root's | as above, launch.py, verify.py, told.py, hints.py, jsonwrite.py, hardening/powerless.py, hardening/secure_path.py, session/terminal.py, session/journal.py, session/pumps.py, session/supervisor.py, session/run.py, session/failures.py |
 | supervisor, after | KILL | as above |
 | many: who starts the others | all of root's, after the last start KILL | as above, many.py |
 | many: the collector | nothing | as above, session/collector.py |
@@ -23,7 +23,7 @@ Loaded before, run only after: command.py, children.py, told.py, hints.py, jsonw
 Of session/ only some functions run before, which open what is carried later: the test finds them.
 
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both
-also have toolbox/tools.py, with --record recorded.py and session/recording.py, with --forward forwarded.py and, of
+also have toolbox/tools.py, with SELinux linux/labelled_pipes.py, with --record recorded.py and session/recording.py, with --forward forwarded.py and, of
 session/, connector.py, resolver.py and tunnel.py, in the place of a command and in a process of the caller's that holds
 nothing (listener.py). With --at-exit the supervisor has held.py before it drops. With --why the supervisor has tracing/: it goes on to hold SYS_PTRACE and DAC_READ_SEARCH.
 """

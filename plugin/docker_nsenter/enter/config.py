@@ -5,7 +5,6 @@ from _stat import S_ISREG
 
 from . import jsonlite
 from .errors import EntryError
-from .hardening import secure_path
 from .linux.procfs import read_all
 
 TYPE_CHECKING = False
@@ -83,6 +82,8 @@ def below(files: str, path: str) -> str:
 
 def trust(files: str, path: str, fd: int) -> None:
     """Refuse a path that others than root could change, by its name and by where that really leads."""
+    from .hardening import secure_path  # only where there is such a file
+
     real = posix.readlink(f"/proc/self/fd/{fd}")
     place = secure_path.open_to_others([below(files, path), below(files, real)])
     if place is not None:

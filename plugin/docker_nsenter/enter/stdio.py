@@ -10,9 +10,8 @@ import posix
 from _stat import S_ISCHR, S_ISFIFO
 
 from .errors import EntryError
-from .linux import labelled_pipes, syscalls
+from .linux import syscalls
 from .linux.mounts import private_null
-from .session.terminal import window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class Stdio:
     def take_pipes(self, labels: "tuple[str, str]", uid: int) -> None:
         """Have the pipes made under SELinux's label of the command, if there is one; what is left over ends with us."""
         if labels[1]:
+            from .linux import labelled_pipes  # only with SELinux
+
             self.pipes = labelled_pipes.make(*labels, uid)
 
     def pipe(self) -> tuple[int, int]:
@@ -74,6 +75,8 @@ def prepare(plan: "Plan", devpts: int, labels: "tuple[str, str]", uid: int, *, i
     if plan["tty"]:
         io.master, io.slave = open_pty(devpts)
         io.inner = [io.slave, io.slave, io.slave]
+        from .session.terminal import window_size  # only for a terminal
+
         size = window_size()
         if size:
             fcntl.ioctl(io.master, syscalls.TIOCSWINSZ, size)

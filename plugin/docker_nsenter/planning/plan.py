@@ -4,7 +4,6 @@ import posix
 
 from ..cli.request import KERNEL_NAMES, Request
 from ..engine.containers import Container
-from ..enter.hints import LONGEST
 from ..enter.linux.capabilities import ALL, NUMBERS
 from ..errors import LINE, CliError, again, shell_line
 
@@ -32,6 +31,7 @@ COMMON = {
     *("screen", "screen-256color", "tmux", "tmux-256color"),
 }
 MOUNTS = (("pid", "proc"), ("net", "sys"))
+LONGEST = 3000  # bytes of a line that a hint may show: hints.LONGEST, which is loaded where something goes wrong
 MARK = "docker.cli.cobra.command_path="
 OPTIONS = "seccomp=unconfined, apparmor=unconfined, apparmor=PROFILE, label=disable or no-new-privileges[=BOOL]"
 TRUE, FALSE = ("1", "t", "true", "yes", ""), ("0", "f", "false", "no")
