@@ -1,5 +1,6 @@
 """The pty comes from a genuine devpts and nothing else."""
 
+import gc
 import os
 import shutil
 import signal
@@ -93,6 +94,7 @@ def test_the_private_null_is_not_the_hosts() -> None:
 
 def test_pipes_made_by_another_process_are_pipes_and_it_is_gone() -> None:
     """As under SELinux, only without its label: three, each with its own two ends, and nobody else holds one."""
+    gc.collect()  # what earlier tests left open
     before = set(os.listdir("/proc/self/fd"))
     pipes = labelled_pipes.make("", "", 1000)
     assert len({os.fstat(fd).st_ino for pair in pipes for fd in pair}) == 3
