@@ -23,7 +23,7 @@ from docker_nsenter.commands import dispatch, install
 from docker_nsenter.engine import answers, containers, endpoints, names, transport
 from docker_nsenter.enter import __main__ as stage2
 from docker_nsenter.enter import hints, launch, steps, validate, verify
-from docker_nsenter.enter.entry import Entry, _resolve_capabilities
+from docker_nsenter.enter.entry import Entry, Own, _resolve_capabilities
 from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.linux import credentials, lsm
 from docker_nsenter.enter.session import failures, run
@@ -355,7 +355,7 @@ RAISED: list[Row] = [
         "",
         lambda: request("--why", "--detach", "web", "ls"),
     ),
-    ("the plan is not JSON", "", lambda: stage2.enter(b"{", Start(0), -1)),
+    ("the plan is not JSON", "", lambda: stage2.enter(b"{", Start(0), Own(), -1)),
     ("the plan is not an object", "", lambda: validate.validate([])),
     ("the plan's field 'version' is missing, unknown or out of bounds", "", lambda: validate.validate({})),
     (

@@ -2,7 +2,7 @@
 
 import posix
 
-from ..enter.entry import Entry, resolve
+from ..enter.entry import Entry, Own, resolve
 from ..enter.hardening import guard
 from ..enter.linux import capabilities, lsm, namespaces, seccomp
 from ..enter.linux.procfs import read
@@ -20,7 +20,7 @@ UNMAPPED = 65534  # how the kernel shows an id that has no place in a namespace
 
 def preview(plan: "Plan") -> "Restrictions":
     """Describe the process, what the command would hold, and what raw nsenter would; EntryError as for an entry."""
-    entry = Entry(plan)
+    entry = Entry(plan, Own())
     target = plan["target"]
     entry.target = pin(target["pid"], target["container"], target["owner"])
     try:

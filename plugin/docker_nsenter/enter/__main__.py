@@ -6,7 +6,7 @@ from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask
 
 from . import errors, jsonlite, processes, stdio
 from .channel import Channels
-from .entry import Entry
+from .entry import Entry, Own
 from .errors import EntryError, printable, say
 from .hardening import exeseal, readonly_host
 from .linux import capset, syscalls
@@ -40,6 +40,7 @@ def serve(start: Start) -> "NoReturn":
         pthread_sigmask(SIG_UNBLOCK, [SIGINT])
         _protect(sealed=start.sealed)
         docker = client.connect(start.docker)
+        own = Own()
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         status = 0 if text.endswith(b"}") or not start.planner else exit_status(posix.waitpid(start.planner, 0)[1])
@@ -48,7 +49,7 @@ def serve(start: Start) -> "NoReturn":
             from .launch import Launch  # noqa: F401 - once for all that are forked
 
             text, docker = many.each(text, start, docker)
-        status = status or enter(text, start, docker)
+        status = status or enter(text, start, own, docker)
     except EntryError as refusal:
         status = _report(refusal)
     except OSError as problem:
@@ -89,7 +90,7 @@ def _give_way(found: object) -> None:
         posix.execve(words[0], words, dict(word.split(b"=", 1) for word in environment))
 
 
-def enter(text: bytes, start: Start, docker: int) -> int:
+def enter(text: bytes, start: Start, own: Own, docker: int) -> int:
     """Check the Plan, prepare, run; return the command's exit status. `docker` is the connection to it, or -1."""
     try:
         found = jsonlite.loads(text)
@@ -98,7 +99,7 @@ def enter(text: bytes, start: Start, docker: int) -> int:
     _give_way(found)
     plan = validate(found)
     try:
-        return _take_steps(plan, text, start, docker)
+        return _take_steps(plan, text, start, own, docker)
     except EntryError as refusal:
         if refusal.change and not refusal.hint:
             from .hints import word  # only where nothing will run; while this process may still read its own files
@@ -108,9 +109,9 @@ def enter(text: bytes, start: Start, docker: int) -> int:
         raise
 
 
-def _take_steps(plan: "Plan", text: bytes, start: Start, docker: int) -> int:
+def _take_steps(plan: "Plan", text: bytes, start: Start, own: Own, docker: int) -> int:
     """Take the steps of a Plan that was checked."""
-    entry = Entry(plan, start.host_mounts, start.host_root)
+    entry = Entry(plan, own, start.host_mounts, start.host_root)
     entry.docker = docker
     entry.start_again = lambda: readonly_host.start_again(text, start)
     if plan["debug"]:

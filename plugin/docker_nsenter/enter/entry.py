@@ -3,8 +3,7 @@
 import posix
 
 from .errors import EntryError, printable
-from .linux import capabilities, capset, credentials, lsm, namespaces, seccomp
-from .linux.cgroups import Cgroups
+from .linux import capabilities, capset, cgroups, credentials, lsm, namespaces, seccomp
 from .linux.limits import Limits
 from .linux.procfs import read
 from .stdio import Stdio
@@ -23,11 +22,24 @@ if TYPE_CHECKING:
 WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhere else our power ends at its border
 
 
+class Own:
+    """Hold what this process is itself, which can be read while another one makes the Plan."""
+
+    def __init__(self) -> None:
+        """Read it."""
+        self.status = parse_status(read("/proc/self/status"))
+        self.initial_userns = read("/proc/self/uid_map").split() == WHOLE_MAP
+        present = posix.listdir("/proc/self/ns")
+        self.namespaces = {name: namespaces.ours(name) for name in namespaces.NAMES if name in present}
+        self.cgroups = cgroups.own()
+        lsm.active()
+
+
 class Entry:
     """Carry what the steps find out, from one to the next."""
 
     target: Target
-    cgroups: "Cgroups | None" = None
+    cgroups: "cgroups.Cgroups | None" = None
     limits: "Limits | None" = None
     credentials: "credentials.Credentials | None" = None
     config: "Config"
@@ -43,7 +55,7 @@ class Entry:
 
     start_again: "Callable[[], object]"  # in a shelter (hardening/readonly_host.py)
 
-    def __init__(self, plan: "Plan", host_mounts: int = -1, host_root: str = "/") -> None:
+    def __init__(self, plan: "Plan", own: Own, host_mounts: int = -1, host_root: str = "/") -> None:
         """Begin an entry by a checked Plan.
 
         `host_mounts` is a descriptor of this machine's mount namespace where ours is another, `host_root` the way
@@ -59,20 +71,14 @@ class Entry:
         self.recordings: list[Recording] = []
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
-        self.own_status = parse_status(read("/proc/self/status"))
-        self.initial_userns = read("/proc/self/uid_map").split() == WHOLE_MAP
-        self.ours = {name: namespaces.ours(name) for name in self.all_namespaces()}
+        self.own_status, self.initial_userns, self.ours = own.status, own.initial_userns, {**own.namespaces}
+        self.own_cgroups = own.cgroups
         if host_mounts >= 0:
             self.ours["mnt"] = posix.readlink(f"/proc/self/fd/{host_mounts}")
 
     def title(self, role: str) -> str:
         """Say what a process of ours is, for who looks at ps."""
         return f"docker-nsenter: {printable(self.plan['target']['name'])} ({role})"
-
-    def all_namespaces(self) -> list[str]:
-        """List the kinds of namespace that this kernel has."""
-        present = set(posix.listdir("/proc/self/ns"))
-        return [name for name in namespaces.NAMES if name in present]
 
     def is_root(self) -> bool:
         """Tell whether the command will be root in its user namespace."""

@@ -60,7 +60,7 @@ def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
     only = "" if entry.initial_userns else entry.plan["target"]["container"]
     try:
-        entry.cgroups = cgroups.Cgroups(entry.target, wanted=wanted, only=only)
+        entry.cgroups = cgroups.Cgroups(entry.target, entry.own_cgroups, wanted=wanted, only=only)
     except PermissionError:
         if entry.initial_userns:
             raise

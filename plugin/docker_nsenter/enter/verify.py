@@ -91,7 +91,7 @@ def _namespaces(entry: "Entry") -> dict[str, str]:
     mounts_differ = bool(entry.plan["mounts"] or entry.tools)
     return {
         name: entry.target.namespace(name) if name in entry.joined else entry.ours[name]
-        for name in entry.all_namespaces()
+        for name in entry.ours
         if not (name == "mnt" and mounts_differ) and not (name == "pid" and entry.own_pids)
     }
 

@@ -21,7 +21,6 @@ START = ("-I", "-S", "-B", "-X", "utf8", "-c", STAGE_2, LIBRARY)  # the interpre
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 1, 2, 0x10
 F_ADD_SEALS, F_GET_SEALS, ALL_SEALS = 1033, 1034, 0xF  # SEAL, SHRINK, GROW, WRITE
 PROT = {"r": 1, "w": 2, "x": 4}
-PROT_READ_WRITE = 3
 MAP_PRIVATE, MAP_ANONYMOUS, MAP_POPULATE = 2, 0x20, 0x8000
 MREMAP_MAYMOVE_FIXED = 3
 ST_RDONLY = 1
@@ -101,7 +100,7 @@ def _move(begin: int, size: int, protection: int) -> None:
         new = syscalls.mmap(0, size, protection, MAP_PRIVATE | MAP_POPULATE, memory)
         posix.close(memory)
     else:
-        new = syscalls.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
+        new = syscalls.mmap(0, size, PROT["r"] | PROT["w"], MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
         syscalls.memory_copy(new, begin, size)
         syscalls.mprotect(new, size, protection)
     syscalls.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)

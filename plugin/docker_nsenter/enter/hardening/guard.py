@@ -12,7 +12,7 @@ from time import sleep
 
 from ..errors import EntryError, say
 from ..linux import capabilities, lsm
-from ..linux.procfs import read, read_of_process
+from ..linux.procfs import read, read_if_there
 from ..target import parse_status
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def choose(entry: "Entry") -> None:
 
 def _is_helper(pid: int) -> bool:
     """Tell whether a process is a helper of another docker nsenter; or has ended, which is nobody either."""
-    words = read_of_process(f"/proc/{pid}/cmdline")
+    words = read_if_there(f"/proc/{pid}/cmdline")
     return not words or any(each in words for each in HELPERS)
 
 
@@ -93,7 +93,7 @@ def beyond(entry: "Entry") -> list[str]:
     plan, status = entry.plan, entry.target.status
     found = [
         f"this machine's {WORDS.get(name, f'{name} namespace')}"
-        for name in entry.all_namespaces()
+        for name in entry.ours
         if name not in entry.joined
         and not (name == "pid" and entry.own_pids)
         and entry.target.namespace(name) != entry.ours[name]

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    Own = tuple[list[tuple[str, str]], dict[str, tuple[str, str]]]
+
 
 def parse(text: bytes) -> list[tuple[str, str]]:
     """Parse /proc/PID/cgroup into (controllers, path) rows; controllers are '' for v2."""
@@ -53,11 +55,17 @@ def directory(hierarchies: dict[str, tuple[str, str]], controllers: str, path: s
     return (point + path[len(prefix) :]).rstrip("/")
 
 
+def own() -> "Own":
+    """Read which cgroups this process is in, one of each hierarchy, and where those are mounted."""
+    rows = parse(read("/proc/self/cgroup"))
+    return rows, mounts(lines("/proc/self/mountinfo"), {controllers.partition(",")[0] for controllers, _ in rows})
+
+
 class Cgroups:
     """Hold the open files through which the command joins: v1 `tasks`, and the v2 directory or -1."""
 
-    def __init__(self, target: Target, *, wanted: bool, only: str = "") -> None:
-        """Open them while the host's files are still ours; those that we are in already are left out.
+    def __init__(self, target: Target, own: "Own", *, wanted: bool, only: str = "") -> None:
+        """Open them while the host's files are still ours; those that we are in already (`own`) are left out.
 
         Without the host's root only those are joined that are named by the container (`only`): where a rootless engine
         makes none, its containers are in the engine's own, which limit nothing of theirs.
@@ -66,13 +74,9 @@ class Cgroups:
         self.unified = -1
         self.rows = [row for row in parse(target.read("cgroup")) if only in row[1]]
         self._places: dict[str, str] = {}  # where each controller's cgroup of the container lies
-        own = parse(read("/proc/self/cgroup"))
-        missing = [row for row in self.rows if row not in own]
-        first = {controllers.split(",", maxsplit=1)[0] for controllers, _ in missing}
-        hierarchies = mounts(lines("/proc/self/mountinfo"), first) if missing else {}
-        for controllers, path in missing:
+        for controllers, path in (row for row in self.rows if row not in own[0]):
             try:
-                place = directory(hierarchies, controllers, path)
+                place = directory(own[1], controllers, path)
                 self._places.update(dict.fromkeys(controllers.split(","), place))
                 if wanted and controllers:
                     self.tasks.append(posix.open(f"{place}/tasks", posix.O_WRONLY | posix.O_CLOEXEC))

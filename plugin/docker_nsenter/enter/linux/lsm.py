@@ -9,7 +9,7 @@ import posix
 from ..errors import EXEC, EntryError, printable
 from ..target import Target
 from .mounts import detached
-from .procfs import read, write
+from .procfs import read, read_if_there, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,19 +17,18 @@ if TYPE_CHECKING:
 
     from ..hints import Change
 
-SELINUX = "/sys/fs/selinux"
+APPARMOR, SELINUX = "/sys/module/apparmor/parameters/enabled", "/sys/fs/selinux"
 EINVAL, ENOENT = 22, 2
+found: list[str] = []  # the module that is on, once it was asked for
 
 
 def active() -> str:
     """Name the security module that labels processes here: apparmor, selinux or ''."""
-    try:
-        if read("/sys/module/apparmor/parameters/enabled").startswith(b"Y"):
-            return "apparmor"
-    except FileNotFoundError:
-        pass
-    # Known only where SELinux is on, and seen from a helper, too, whose /sys shows no selinuxfs
-    return "selinux" if b"\tselinuxfs\n" in read("/proc/filesystems") else ""
+    if not found:
+        # Known only where SELinux is on, and seen from a helper, too, whose /sys shows no selinuxfs
+        selinux = "selinux" if b"\tselinuxfs\n" in read("/proc/filesystems") else ""
+        found.append("apparmor" if read_if_there(APPARMOR).startswith(b"Y") else selinux)
+    return found[0]
 
 
 def label_of(proc: "Target | None") -> str:

@@ -18,8 +18,8 @@ def read(path: "str | bytes", *, at: "int | None" = None, limit: int = LIMIT) ->
         posix.close(fd)
 
 
-def read_of_process(path: str) -> bytes:
-    """Read a file of a process's directory; empty when that has ended."""
+def read_if_there(path: str) -> bytes:
+    """Read a file; empty when there is none, or the process has ended whose it is."""
     try:
         return read(path)
     except OSError as problem:
@@ -45,7 +45,7 @@ def lines(path: "str | bytes", *, at: "int | None" = None) -> "Iterator[bytes]":
 def read_all(fd: int, limit: int = LIMIT) -> bytes:
     """Read a descriptor to its end; OSError(E2BIG) past `limit` bytes."""
     parts, size = [], 0
-    while chunk := posix.read(fd, 65536):
+    while chunk := posix.read(fd, 16384):
         parts.append(chunk)
         size += len(chunk)
         if size > limit:
