@@ -111,6 +111,15 @@ def test_input_of_every_kind_is_left_as_it_was_or_at_its_end(
         assert time.monotonic() - begin < 30
 
 
+def test_a_directory_as_input_is_an_empty_one(enter: str, engine: Engine, run: Run) -> None:
+    """It ends Python's own start with five lines and 1."""
+    assert shell(engine, f"docker exec -i {run()} wc -c </tmp; echo $?") == "0\n0\n"
+    for options in ("", "-i", "-t", "--net-only"):
+        words = enter.replace("docker nsenter", f"docker nsenter {options}")
+        assert shell(engine, f"{words} wc -c </tmp 2>&1; echo $?").split() == ["0", "0"]
+        assert shell(engine, f"{words} sh -c 'exit 7' </; echo $?") == "7\n"
+
+
 def test_of_a_huge_file_is_read_no_more_than_the_command_asks_for(enter: str, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 5 << 30)
