@@ -99,9 +99,14 @@ def test_what_may_not_be_reset_is_said(run: Run, engine: Engine) -> None:
 def test_memory_that_may_not_be_executed_stays_and_is_said(run: Run, engine: Engine) -> None:
     if ctypes.CDLL(None).prctl(66, 0, 0, 0, 0) < 0:
         return  # before Linux 6.3 nobody has it
-    # without the executable stack of ctypes's callbacks: nothing here needs it
-    done = entered(engine, (sys.executable, "-c", BEFORE.format("prctl(65, 1, 0, 0, 0)")), run(), "echo", "in")
-    assert "keeps the caller's refusal of memory that is written and executed" in done.stderr or done.returncode == 125
+    refusing = (sys.executable, "-c", BEFORE.format("prctl(65, 1, 0, 0, 0)"))
+    sentence = "the command keeps the caller's refusal of memory that is written and executed"
+    reads = ("grep", "Name", "/proc/self/status")
+    done = entered(engine, refusing, run(), *reads)
+    assert (done.returncode, done.stdout) == (0, "Name:\tgrep\n")
+    assert done.stderr == f"docker nsenter: {sentence}: this process may not reset it\n"
+    done = entered(engine, refusing, "--route", "helper", run(), *reads)  # the engine starts that
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Name:\tgrep\n", "")
 
 
 def test_a_looping_link_on_the_path_is_passed_over(run: Run, nsenter: Call, docker: Call) -> None:
