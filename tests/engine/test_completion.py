@@ -10,6 +10,7 @@ import pexpect
 import pytest
 
 from ..conftest import Call, Run
+from .remote import Remote
 
 Engine = dict[str, str]
 Complete = Callable[..., list[str]]
@@ -119,6 +120,19 @@ def test_dockers_own_options_choose_the_engine(run: Run, docker: Call, engine: E
         assert name in names(complete("--context", "there", "nsenter", "", DOCKER_HOST=""))
     finally:
         docker("context", "rm", "-f", "there")
+
+
+@pytest.mark.parametrize("way", ["tcp", "tls", "ssh"])
+def test_an_engine_elsewhere_is_asked_within_the_usual_time(run: Run, engine: Engine, tmp_path: Path, way: str) -> None:
+    """docker starts its plugin as itself for a completion, and so would dial by the plugin; to connect takes time."""
+    name = run()
+    with Remote(engine, tmp_path) as remote:
+        words, env = getattr(remote, way)()
+        for line in ((*words, "__complete", "nsenter"), ("__complete", *words, "nsenter")):
+            done = subprocess.run(
+                ["docker", *line, name[:-2]], capture_output=True, text=True, env=env, check=True, timeout=60
+            )
+            assert names(done.stdout.splitlines()[:-1]) == {name}, done.stderr
 
 
 def test_descriptions_are_left_out_where_they_are_not_wanted(run: Run, complete: Complete) -> None:
