@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE = 15.0  # seconds: a create that was under way when the client died may still be answered
 PAUSE = 0.2
 PREFIX, DIGITS = "docker-nsenter-", 6  # of a client's name, and how many random bytes it ends in
+NOTHING = "sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652"  # of images.EMPTY
 STALE = 60.0  # seconds after which a helper that never started is nobody's
 
 
@@ -104,17 +105,26 @@ def _remove(endpoint: Endpoint, name: str, notes: bytes) -> None:
 
 def _ours(endpoint: Endpoint, label: str) -> "list[tuple[str, dict[str, Any]]]":
     """List what a client of ours has made; the label alone says nothing, for an image hands its own on."""
-    return [(kind, found) for kind, found in _labelled(endpoint, label) if is_ours(kind, found)]
+    named = [(kind, found) for kind, found in _labelled(endpoint, label) if is_ours(kind, found)]
+    return [(kind, found) for kind, found in named if kind != "image" or _is_empty(endpoint, found)]
+
+
+def _is_empty(endpoint: Endpoint, image: "dict[str, Any]") -> bool:
+    """Tell whether there is nothing in an image: containerd's store counts what describes it as its size."""
+    if not image.get("Size"):
+        return True
+    status, reply = http.ask(endpoint, "GET", f"/images/{quote(image['Id'])}/json")
+    return status == 200 and (loads(reply).get("RootFS") or {}).get("Layers") == [NOTHING]
 
 
 def is_ours(kind: str, found: "dict[str, Any]") -> bool:
-    """Tell whether a container has the one name that goes with its label; an image no name, and nothing in it."""
+    """Tell whether a container has the one name that goes with its label; an image no name."""
     label = str((found.get("Labels") or {}).get(LABEL))
     digits = label.removeprefix(PREFIX)
     if digits == label or len(digits) != 2 * DIGITS or digits.strip("0123456789abcdef"):
         return False
     if kind == "image":
-        return not found.get("Size") and set(found.get("RepoTags") or ()) <= {"<none>:<none>"}
+        return set(found.get("RepoTags") or ()) <= {"<none>:<none>"}
     names = found.get("Names") or [""]
     return len(names) == 1 and names[0].startswith(f"/{label}-") and names[0][len(label) + 2 :].isdigit()
 
