@@ -496,7 +496,7 @@ def test_tools_go_with_the_containers_files(run: Run, nsenter: Call) -> None:
 
 def test_a_look_pulls_and_enters_nothing(run: Run, nsenter: Call) -> None:
     done = nsenter("--dry-run", "--tools", "127.0.0.1:1/none", run())
-    assert "an image that would be pulled" in done.stdout, done.stderr
+    assert "an image of the engine's, pulled where it is missing" in done.stdout, done.stderr
 
 
 def test_an_image_that_cannot_be_pulled_is_named_with_a_way_out(run: Run, nsenter: Call) -> None:

@@ -648,7 +648,7 @@ UNPROVOKED = {
     "the engine at {} ended the stream of its events",
     "the process that connects in the container sent {}",
     "--tools {}: the engine pulled it and does not have it",
-    "--tools {}: a helper cannot mount this engine's images",
+    "--tools {}: before Docker 28 a helper cannot mount the images of containerd's store",
     "the helper ended without an answer{}",
     "cannot read the process: {}: {}",
     "the kernel does not confirm that the host's files are read-only",

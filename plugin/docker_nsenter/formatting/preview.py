@@ -303,7 +303,7 @@ def _tools(planned: "PlannedTools") -> str:
     """Say where the tools come from."""
     if planned["kind"] == "host":
         return "this machine's programs, read-only, seen by this session alone"
-    return " ".join(planned["layers"]) or "an image that would be pulled"
+    return " ".join(planned["layers"]) or "an image of the engine's, pulled where it is missing"
 
 
 def _capabilities(planned: "PlannedCapabilities") -> str:

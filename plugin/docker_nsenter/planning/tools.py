@@ -26,7 +26,8 @@ PT_INTERP = 3
 def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
     """Say what the tools are made of; pull an image that is not there unless this is only a look.
 
-    By a helper, `host` is the engine's machine, and an image's layers are directories that only that one sees.
+    By a helper, `host` is the engine's machine, and an image's layers are directories that only that one sees; none
+    where the engine does not name them: then the helper has it show the image.
     """
     if word == "host":
         return {"kind": "host", "layers": [], "path": PATH}
@@ -103,12 +104,9 @@ def _image(name: str, options: "endpoints.Globals", *, local: bool, only_look: b
     own = [folder for word in variables if word.startswith("PATH=") for folder in word[5:].split(":")]
     path = [folder for folder in dict.fromkeys([*own, *PATH]) if folder.startswith("/")]
     layers = _layers(reply, visible=local)
-    if not layers and not local:
-        raise CliError(
-            f"--tools {name}: a helper cannot mount this engine's images",
-            again(swap=(["--tools"], name, "host")),
-        )
-    return {"kind": "tree", "layers": layers or [_unpacked(endpoint, reply, name)], "path": path}
+    if not layers and local:
+        layers = [_unpacked(endpoint, reply, name)]
+    return {"kind": "tree", "layers": layers, "path": path}
 
 
 def _inspect(endpoint: "endpoints.Endpoint", name: str) -> "dict[str, Any] | None":

@@ -55,6 +55,7 @@ while size:
 sys.path.insert(0, f"/proc/self/fd/{{memory}}")
 {START}
 """
+SHOWN = "/tools"  # where the engine shows an image that it keeps in no directories that it names
 PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
 
 
@@ -92,6 +93,7 @@ class Helper:
         self.name = f"{PREFIX}{os.urandom(DIGITS).hex()}"
         self.socket = docker_socket()
         self.docker: int | None = None
+        self.shows = False  # the tools' image, by the engine
         self.reaper = Reaper(self.endpoint, self.name)
 
     def run(self) -> int:
@@ -228,6 +230,10 @@ class Helper:
             each.plan["filters"] = wanted  # beyond what the helper has inherited from the engine, as the monitor has
             each.plan["seccomp"] = "given" if wanted else "inherited"
         client.stream.close()
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Write the Plans of many containers anew, which were written before all was known."""
         if self.document:
             head = self.document.partition(b"\n")[0]
             them = (self.planned, *self.more)
@@ -236,6 +242,8 @@ class Helper:
     def _run(self, settings: "dict[str, Any]", name: str, meanwhile: "Callable[[], object]") -> Stream:
         """Create a helper, attach, start it; `meanwhile` is called while it starts."""
         created = images.create(self.endpoint, settings, name)
+        if shown := [each for each in settings["HostConfig"]["Mounts"] if each["Type"] == "image"]:
+            self._show(created, shown[0]["Source"])
         stream = attach(self.endpoint, created)
         try:
             images.start(self.endpoint, created, meanwhile)
@@ -243,6 +251,15 @@ class Helper:
             stream.close()
             raise
         return stream
+
+    def _show(self, created: str, image: str) -> None:
+        """Take an image's files from where the engine mounts them on its machine, as layers are taken from there."""
+        path = images.mounted(self.endpoint, created, SHOWN)
+        for each in (self.planned, *self.more):
+            if tools := each.plan["tools"]:
+                tools["layers"] = [path]
+        _debug(self.plan, f"{image} is at {path}")
+        self._rewrite()
 
     def _capabilities(self) -> "Iterator[list[str]]":
         """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""
@@ -267,6 +284,10 @@ class Helper:
     ) -> "dict[str, Any]":
         """Write the container's settings: what the entry needs, and nothing to write to, listen on or stay in."""
         shared = [images.bind("/sys/fs/cgroup", "/sys/fs/cgroup", writable=True)]
+        tools, source = self.plan["tools"], self.planned.request.tools
+        if tools and tools["kind"] == "tree" and (not tools["layers"] or self.shows):
+            self.shows = True  # of a second attempt, too
+            shared.append({"Type": "image", "Source": source, "Target": SHOWN, "ReadOnly": True})
         host = {
             "AutoRemove": True,
             "CapAdd": held,

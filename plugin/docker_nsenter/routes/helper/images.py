@@ -7,7 +7,7 @@ from ...engine import answers, http
 from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonwrite import dumps
-from ...errors import CliError
+from ...errors import CliError, again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def _covers(place: str, path: str) -> bool:
 
 def bind(source: str, target: str, *, writable: bool = False) -> "dict[str, Any]":
     """Describe a bind mount; read-only ones without what is mounted below, which might stay writable."""
-    options = {} if writable else {"NonRecursive": True}
-    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": not writable, "BindOptions": options}
+    # Podman 4 takes any BindOptions for NonRecursive
+    options = {} if writable else {"BindOptions": {"NonRecursive": True}}
+    return {"Type": "bind", "Source": source, "Target": target, "ReadOnly": not writable, **options}
 
 
 def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> str:
@@ -90,7 +91,22 @@ def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = boo
 def create(endpoint: Endpoint, settings: "dict[str, Any]", name: str) -> str:
     """Create the helper's container; return its id."""
     answer = http.ask(endpoint, "POST", f"/containers/create?name={name}", dumps(settings).encode())
+    if b"mount type unknown" in answer[1]:  # image mounts are Docker 28's
+        image = next(each["Source"] for each in settings["HostConfig"]["Mounts"] if each["Type"] == "image")
+        raise CliError(
+            f"--tools {image}: before Docker 28 a helper cannot mount the images of containerd's store",
+            again(swap=(["--tools"], image, "host")),
+        )
     return str(answers.parsed(endpoint, answers.told(answer)).get("Id", ""))
+
+
+def mounted(endpoint: Endpoint, container: str, target: str) -> str:
+    """Say where on its machine the engine keeps what it mounts there in a container."""
+    answer = http.ask(endpoint, "GET", f"/containers/{container}/json")
+    for row in answers.parsed(endpoint, answers.told(answer)).get("Mounts") or []:
+        if row.get("Destination") == target and str(row.get("Source", "")).startswith("/"):
+            return str(row["Source"])
+    raise answers.odd(endpoint)
 
 
 def start(endpoint: Endpoint, container: str, meanwhile: "Callable[[], object]" = bool) -> None:
