@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Runtimes whose State.Pid is a sandbox or a virtual machine: no process of the container runs on this kernel.
 SANDBOXES = ("runsc", "gvisor", "kata", "io.containerd.runsc.v1", "io.containerd.kata.v2", "nabla")
+PODMANS = "oci"  # what Podman's answer calls every runtime
 SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 
@@ -179,7 +180,16 @@ def read_container(reply: object) -> Container:
         raise CliError("the engine's answer does not describe a container") from None
     if len(found.id) != 64 or found.id.strip("0123456789abcdef"):
         raise CliError("the engine's answer does not describe a container")
+    if found.runtime == PODMANS:
+        _leave_home_to_the_user(found)
     return found
+
+
+def _leave_home_to_the_user(found: Container) -> None:
+    """Podman shows the HOME of the container's own user among what was set, and gives `exec -u` that of another."""
+    own = found.user.partition(":")[0]
+    made = "/root" if own in ("", "0", "root") else f"/home/{own}"
+    found.env = [word for word in found.env if word not in (f"HOME={made}", "HOME=/")]
 
 
 FIELDS = (
