@@ -198,10 +198,10 @@ LIMITS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str, 
         "ulimit -S -f",
     ),
     "nproc": (
-        ("--user", "4711", "--ulimit", "nproc=3:3"),
+        ("--user", "4711", "--ulimit", "nproc=8:8"),  # with less runc 1.3 starts nothing
         (),
         FORKS,
-        "the limit nproc (3, ",
+        "the limit nproc (8, ",
         "nsenter --user 0 ",
     ),
     "a limit of one's own": (
