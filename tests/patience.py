@@ -2,11 +2,18 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 PATIENCE = float(os.environ.get("NSENTER_TEST_PATIENCE", "1"))
+if PATIENCE != 1:
+    with suppress(ImportError):  # scripts/test-lsm does without
+        from hypothesis import settings
+
+        settings.register_profile("patient", deadline=None, max_examples=int(100 / PATIENCE))
+        settings.load_profile("patient")
 
 
 def give(items: list[pytest.Item]) -> None:
