@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EPERM, ENOENT, ESRCH, EACCES, EINVAL, EROFS, ENOSYS, ENODATA, EOPNOTSUPP = 1, 2, 3, 13, 22, 30, 38, 61, 95
 NEW = 0x7E020080  # every CLONE_NEW* flag
-NEW_USER = 0x10000000
+NEW_NS, NEW_USER = 0x00020000, 0x10000000
 AF_PACKET, SOCK_RAW, SOCK_TYPES = 17, 3, 0xF
 ALLOW = (0x7FFF, 0x7FFC)  # SECCOMP_RET_ALLOW, _LOG
 UNCONFINED = ("--security-opt", "seccomp=unconfined")
@@ -41,6 +41,7 @@ VOID = "what the file would give (set-user-ID, capabilities) is not given"
 WHOLE_MAP = [b"0", b"0", b"4294967295"]
 MAKES_DEVICES = ("mknod", "mknodat")
 MOUNTS = ("mount", "umount2", "pivot_root", "ptrace")  # what docker's AppArmor profile refuses
+USERNS = "/sys/kernel/security/apparmor/features/namespaces/userns_create"  # AppArmor has a say since Linux 6.7
 
 
 def noticed(number: int, arguments: list[int], errno: int, filters: "list[Filter]") -> bool:
@@ -124,15 +125,29 @@ def _rest(
     if not layers and errno == EPERM and (bounds.makes_devices if makes else _is_device(thread, name, arguments)):
         layers.append("the container's cgroup, which lists the devices that may be used")
         options.append("--no-join-cgroup")
-    _modules(thread, name, layers, options)
+    _modules(thread, layers, options, known=_profiled(name, arguments))
     if not layers:
         layers.append("the kernel or the file system itself, and no restriction that an entry could lift")
 
 
-def _modules(thread: int, name: str, layers: list[str], options: list[str]) -> None:
+def _profiled(name: str, arguments: list[int]) -> bool:
+    """Tell whether docker's AppArmor profile refuses a call, too, or the mount that follows it in every unshare(1)."""
+    if name not in ("unshare", "clone"):
+        return name in MOUNTS
+    return bool(arguments[0] & NEW_NS or (arguments[0] & NEW_USER and _mediates_users()))
+
+
+def _mediates_users() -> bool:
+    try:
+        return read(USERNS).startswith(b"yes")
+    except OSError:  # an older kernel, or a helper that does not see it
+        return False
+
+
+def _modules(thread: int, layers: list[str], options: list[str], *, known: bool) -> None:
     """Add the security module where nothing else refused, or where docker's profile is known to refuse it, too."""
     module = lsm.active()
-    if not module or (layers and not (module == "apparmor" and name in MOUNTS)):
+    if not module or (layers and not (module == "apparmor" and known)):
         return
     try:
         text = read(f"/proc/{thread}/attr/current").rstrip(b"\0\n").decode("ascii", "replace")
@@ -238,6 +253,7 @@ def _read_only(thread: int, name: str, arguments: list[int], shown: str) -> Refu
     )
     remount = f'mount -o remount,bind,rw {shell_line([point])} && exec "$@"'
     refused.wrapped = ["unshare", "-m", "sh", "-c", remount, "sh"]
+    _modules(thread, refused.layers, refused.options, known=True)
     return refused
 
 
