@@ -346,8 +346,8 @@ def pretends(program: bytes) -> bool:
 
     That is how a setuid that does nothing is made for a program that relies on it.
     """
-    returns = [word for word in memoryview(program).cast("Q") if word & 0xFFFF in (RETURN, RETURN_A)]
-    return any(word & 0xFFFF == RETURN_A or word >> 32 == RETURN_ERRNO_0 for word in returns)
+    codes, constants = program[::8], memoryview(program).cast("I")[1::2].tolist()
+    return RETURN_A in codes or (RETURN, RETURN_ERRNO_0) in zip(codes, constants, strict=True)
 
 
 def allows(program: bytes, number: int, first: int = 0) -> bool:

@@ -62,15 +62,18 @@ class Journal:
     def start(self, facts: "Fields") -> None:
         """Record that the command starts; EntryError where that is demanded and can't be."""
         self._begun = monotonic()
-        holds = facts.get("BEYOND", "")
-        what = f"{_who(self.plan)} enters {_where(self.plan)}: {_line(self.plan)}"
-        level = NOTICE if holds else INFO
-        self._send(STARTED, level, f"{what}; beyond the container: {holds}" if holds else what, facts)
-        if self.required and not self._flush(DEMANDED):
+        if self.fd >= 0:
+            holds = facts.get("BEYOND", "")
+            what = f"{_who(self.plan)} enters {_where(self.plan)}: {_line(self.plan)}"
+            level = NOTICE if holds else INFO
+            self._send(STARTED, level, f"{what}; beyond the container: {holds}" if holds else what, facts)
+        if self.required and (self.fd < 0 or not self._flush(DEMANDED)):
             raise EntryError("this machine wants a journal line for each command, and its journal takes none")
 
     def end(self, status: int, taken: int, given: int) -> None:
         """Record how it ended, and the bytes that the command has taken and given."""
+        if self.fd < 0:
+            return
         seconds = f"{monotonic() - self._begun:.3f}"
         facts = {"STATUS": str(status), "SECONDS": seconds, "BYTES_IN": str(taken), "BYTES_OUT": str(given)}
         message = f"{_who(self.plan)} left {_where(self.plan)}: status {status} after {seconds} s"
