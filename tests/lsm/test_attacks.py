@@ -45,7 +45,7 @@ ATTACKS = (
 )
 HOSTILE = {
     "signal": ("closed", "closed", "open"),
-    "seize": ("closed", "closed", "open"),
+    "seize": ("closed", "closed", "closed"),  # the host's root has more capabilities, which alone keeps ptrace(2) away
     "socket": ("open", "closed", "open"),
 }
 
