@@ -12,6 +12,8 @@ REPORTS: dict[str, tuple[str, ...]] = {
         "test_helper.py::test_a_helper_gives_what_docker_exec_gives",
         "test_helper.py::test_who_is_in_the_docker_group_enters_without_root",
         "test_helper.py::test_without_root_it_is_what_docker_exec_gives",
+        "test_helper.py::test_what_nobody_could_remove_is_removed_by_the_next_entry",
+        "test_helper.py::test_what_only_carries_our_label_is_nobodys_to_remove",
     ),
     "one container spoils nothing for all": (
         "test_look.py::test_a_first_process_that_is_a_zombie_costs_its_own_row_alone",

@@ -82,9 +82,9 @@ def test_the_kernel_says_the_same_as_of_its_own_exec(run: Run, docker: Call, ent
 def test_another_user_has_a_home_of_his_own(run: Run, docker: Call, enter: Call, own: tuple[str, ...]) -> None:
     """Podman lists the HOME that it made for the container's own user like one that was asked for."""
     name = run(*own)
-    for options in (("-u", "app"), ("-u", "0"), ("-u", "4343")):
-        words = (*options, name, "sh", "-c", "echo $HOME")
-        assert enter(*words).stdout == docker("exec", *words).stdout, options
+    for user in ("app", "0", "4343"):
+        words = ("-u", user, name, "sh", "-c", "echo $HOME")
+        assert enter(*words).stdout == docker("exec", *words).stdout, user
 
 
 def test_an_images_tools_are_shown(run: Run, enter: Call) -> None:
