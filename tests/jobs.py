@@ -70,6 +70,11 @@ class Typist:
         assert self.shell.match
         return int(self.shell.match.group(1))
 
+    def after(self) -> int:
+        """Ask for the status of what had the terminal: until the shell asks for a line, what is typed is that one's."""
+        self.shell.expect_exact("> ")
+        return self.status()
+
     def enter(self, script: str, options: "list[str]", more: str = "") -> None:
         """Type a line that enters; it says `in` when it is there."""
         words = " ".join(options)
@@ -96,7 +101,7 @@ class Typist:
         self.shell.expect(r"\bin\r")
         self.shell.sendline("theirs")
         self.shell.expect(r"got=theirs\r")
-        assert self.status() == 0
+        assert self.after() == 0
 
     def _stop_and_fg(self, options: "list[str]") -> None:
         self.enter("sleep 1; echo do''ne", options, NULL)
@@ -136,13 +141,13 @@ class Typist:
         assert modes(self.shell) == self.before
         self.shell.sendline("fg")
         self.shell.expect(r"again\r")
-        assert self.status() == 0
+        assert self.after() == 0
 
     def _interrupt(self, options: "list[str]") -> None:
         self.enter(f"sleep {LASTING}", options)
         self.shell.expect(r"\bin\r")
         self.shell.send("\x03")
-        assert self.status() == 130
+        assert self.after() == 130
 
     def _hang_up(self, options: "list[str]") -> None:
         self.enter(f"sleep {LASTING}", options)
