@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
     from .loader import Row
 
-# What every start reads, the loader first; and how the launcher begins with their `rows` from `file`
-START = ("docker_nsenter.loader", "docker_nsenter", "docker_nsenter.__main__")
+# What every start reads, the loader first, and what both processes of an entry need: that is run once, before the fork
+START = (
+    *("docker_nsenter.loader", "docker_nsenter", "docker_nsenter.__main__"),
+    *("docker_nsenter.enter", "docker_nsenter.enter.jsonlite", "docker_nsenter.enter.linux"),
+    *("docker_nsenter.enter.linux.procfs", "docker_nsenter.enter.membership"),
+    *("docker_nsenter.enter.linux.capabilities", "docker_nsenter.routes"),
+)
+# How the launcher begins with their `rows` from `file`
 BEGIN = """
 posix.close(file)
 loader = type(sys)(rows[0][0])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Row = tuple[str, bool, str, int, int, CodeType]
 
 DEBUG = {"-D", "--debug"}
+BEGUN: list[bool] = []  # from the bundle of the start
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
 LATE = {f"{__package__}.enter.launch": "watch"}
@@ -25,14 +26,18 @@ LATE = {f"{__package__}.enter.launch": "watch"}
 def begin(loader: "ModuleType", rows: "list[Row]") -> bool:
     """Run what every start runs, this module first (`loader`, its first row), from the bundle that the launcher read.
 
-    The importer's ways to three files cost half a millisecond. Return False where they must go all the same: a source
-    has changed, or lines are wanted.
+    The importer's ways to its files cost half a millisecond. Return False where they must go all the same: a source has
+    changed, or lines are wanted. The stages' bundles are read behind this one only.
     """
     sys.modules[loader.__name__] = loader
-    done = not DEBUG & set(sys.argv) and _run(rows)
-    if not done:
-        del sys.modules[loader.__name__]
-    return done
+    wanted = not DEBUG & set(sys.argv)
+    if wanted and _run(rows):
+        BEGUN.append(True)
+        return True
+    del sys.modules[loader.__name__]
+    if wanted:
+        _forget()
+    return False
 
 
 def load(stage: str) -> None:
@@ -40,7 +45,7 @@ def load(stage: str) -> None:
 
     Who asks to see where something goes wrong (-D) goes without: a bundle has no line numbers.
     """
-    if DEBUG & set(sys.argv):
+    if not BEGUN:
         return
     try:
         fd = posix.open(path_of(stage), posix.O_RDONLY | posix.O_CLOEXEC)
@@ -50,8 +55,8 @@ def load(stage: str) -> None:
     try:
         found = posix.fstat(fd)
         fresh = _run(marshal.loads(posix.read(fd, found.st_size)))  # noqa: S302 - as trusted as a .pyc
-        if not fresh and stage != "watch" and found.st_uid == posix.geteuid():
-            _forget()  # that of the start, which the launcher asks for
+        if not fresh and stage != "watch":
+            _forget()
     finally:
         posix.close(fd)
         gc.freeze()
@@ -60,9 +65,10 @@ def load(stage: str) -> None:
 
 
 def _forget() -> None:
-    """Remove a bundle that is no longer of its sources: without it the launcher writes all of them anew."""
+    """Remove the first bundle where they are no longer of their sources: the launcher writes all of them anew then."""
     try:
-        posix.unlink(path_of("start"))
+        if posix.stat(path_of("start")).st_uid == posix.geteuid():
+            posix.unlink(path_of("start"))
     except OSError:  # a file system that is read-only, another start that was quicker
         return
 

@@ -120,7 +120,7 @@ class Remote:
         env = {**self.engine, "PATH": f"{wrapper}:{os.environ['PATH']}"}
         env.pop("DOCKER_HOST")
         if not self._sshd:
-            port = self._start_sshd()
+            port = self.start_sshd()
             wrapper.mkdir()
             # The user's own ssh settings stay out of it; what runs is the real ssh
             (wrapper / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.place}/ssh_config "$@"\n')
@@ -130,7 +130,8 @@ class Remote:
             assert done.returncode == 0, done.stderr  # of the last; another module's may have had the name
         return ["--context", CONTEXT], env
 
-    def _start_sshd(self) -> int:
+    def start_sshd(self) -> int:
+        """Start an ssh server that lets this user in, by `ssh_config`, as root; return its port."""
         for name in ("host", "user"):
             self._run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name)
         shutil.copy(self.place / "user.pub", self.place / "authorized")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from ..private import Private
 from .conftest import build
+from .remote import Remote
 
 # What a container runs: it waits for a file, and then ends in some way
 PROGRAM = r"""
@@ -80,10 +82,10 @@ HELD = re.compile(r"^docker nsenter: (\S+) is held until you leave: (.*)$", re.M
 class Waiting:
     """Hold a docker nsenter --at-exit that runs, and what it has said."""
 
-    def __init__(self, env: dict[str, str], words: list[str]) -> None:
-        """Start it."""
+    def __init__(self, env: dict[str, str], words: "tuple[str, ...]", docker: "tuple[str, ...]") -> None:
+        """Start it, by these words for docker."""
         self.process = subprocess.Popen(
-            ["docker", "nsenter", "--at-exit", *words], env=env, text=True, start_new_session=True,
+            [*docker, "nsenter", "--at-exit", *words], env=env, text=True, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -134,8 +136,8 @@ def at_exit(engine: dict[str, str]) -> Iterator[Callable[..., Waiting]]:
     """Start docker nsenter --at-exit."""
     begun: list[Waiting] = []
 
-    def start(*words: str) -> Waiting:
-        begun.append(Waiting(engine, list(words)))
+    def start(*words: str, docker: "tuple[str, ...]" = ("docker",), env: "dict[str, str] | None" = None) -> Waiting:
+        begun.append(Waiting(env or engine, words, docker))
         return begun[-1]
 
     yield start
@@ -291,7 +293,7 @@ def test_docker_s_own_end_of_it_waits_until_we_leave(
 def test_a_restart_loop_is_caught_by_the_engine_s_events(
     run: Run, at_exit: Callable[..., Waiting], docker: Call
 ) -> None:
-    name = run("--restart", "always", command=("sh", "-c", "usleep 300000; exit 3"))
+    name = run("--restart", "always", command=("sh", "-c", "usleep 100000; exit 3"))
     wait_until(lambda: docker("inspect", "-f", "{{.State.Restarting}}", name).stdout == "true\n", "it is between two")
     each = at_exit(name, "sh", "-c", "echo inside")
     assert each.said() == f"docker nsenter: waiting for {name} to end\n"
@@ -324,3 +326,48 @@ def test_a_helper_holds_it_too(
     assert "exit status 3" in each.said()
     assert each.end() == (5, "inside\n")
     assert ending(docker, name) == "exited 3"
+
+
+def test_it_is_held_over_ssh_too(
+    begin: Callable[..., tuple[str, Path]],
+    at_exit: Callable[..., Waiting],
+    docker: Call,
+    engine: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    name, go = begin("3")
+    with Remote(engine, tmp_path) as remote:
+        words, env = remote.ssh()
+        line = ("--helper-image", remote.image, "-i", name, "sh", "-c", "echo inside; read x; exit 5")
+        each = at_exit(*line, docker=("docker", *words), env=env)
+        assert each.said() == f"docker nsenter: waiting for {name} to end\n"
+        go.write_text("")
+        assert HELD.match(each.said())
+        assert docker("inspect", "-f", "{{.State.Running}}", name).stdout == "true\n"
+        assert each.end() == (5, "inside\n")
+    assert ending(docker, name) == "exited 3"
+
+
+ONLY_V2 = """umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@" """
+
+
+@pytest.mark.parametrize("route", ["local", "helper"])
+def test_with_cgroup_v2_alone_it_is_held_too(
+    engine: dict[str, str], at_exit: Callable[..., Waiting], tmp_path: Path, route: str
+) -> None:
+    unshared = ("unshare", "--mount", "--propagation", "private", "sh", "-c", ONLY_V2, "sh")
+    private = Private(tmp_path, engine, before=unshared)
+    try:
+        assert private.docker("info", "-f", "{{.CgroupVersion}}").stdout == "2\n"
+        private.run("ends", command=("sh", "-c", "while [ ! -e /go ]; do usleep 10000; done; exit 3"))
+        there = ("nsenter", f"--mount=/proc/{private.pid()}/ns/mnt", "--wd=/", "docker")
+        line = ("--route", route, "-i", "ends", "sh", "-c", "grep -h 0:: /proc/self/cgroup /proc/1/cgroup; read x")
+        each = at_exit(*line, docker=there, env=private.environment)
+        each.said()
+        private.docker("exec", "ends", "touch", "/go")
+        assert "exit status 3" in each.said()
+        ours, containers = each.end()[1].splitlines()
+        assert ours == containers
+        assert private.docker("wait", "ends").stdout == "3\n"
+    finally:
+        private.end()

@@ -151,3 +151,29 @@ def test_an_umask_of_ones_own_is_kept_without_the_containers_files(run: Run, eng
     words = ["sh", "-c", 'umask 077; docker nsenter --net-only "$0" sh -c umask', run()]
     done = subprocess.run(words, capture_output=True, text=True, env=engine, check=False)
     assert (done.stdout, done.stderr) == ("0077\n", "")
+
+
+def test_a_forward_and_a_wait_are_shown_and_not_done(run: Run, docker: Call, nsenter: Call) -> None:
+    name = run()
+    found = dry_run(nsenter, "--forward", "0:80", "--forward", "*:8080:/run/s", name, "sleep", "5")
+    assert found["forward"] == [
+        {"option": "--forward 0:80", "listens": "127.0.0.1:0", "leads_to": "localhost:80"},
+        {"option": "--forward *:8080:/run/s", "listens": "*:8080", "leads_to": "/run/s"},
+    ]
+    assert (found["plan"]["command"], found["plan"]["connect"], found["options"]) == (["sleep", "5"], [], [])
+    found = dry_run(nsenter, "--forward", "0:80", name)
+    assert (found["plan"]["connect"], found["options"]) == (["localhost 80"], [])
+    assert found["restrictions"]["you"]["permitted"] == found["guard"]["capability"].split()
+    assert found["nsenter"][-4:] == ["--", "nc", "localhost", "80"]
+    text = nsenter("--dry-run", "--forward", "0:80", name, check=True).stdout
+    assert "\ncommand           none: a process that connects, and executes nothing\n" in text
+    assert "\n--forward 0:80    127.0.0.1, at any free port, leads to localhost:80\n" in text
+    for word, said in (("exit", "is about to end, and holds it until you leave"), ("start", "runs")):
+        found = dry_run(nsenter, f"--at-{word}", name, "true")
+        assert (found["waits_for"], found["plan"]["hold"], found["options"]) == (word, word == "exit", [])
+        text = nsenter("--dry-run", f"--at-{word}", name, "true", check=True).stdout
+        assert f"\n{f'--at-{word}':18}waits until the container {said}\n" in text
+    docker("kill", name)
+    done = nsenter("--dry-run", "--at-start", name, "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "is not running" in done.stderr or "isn't running" in done.stderr

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from ..private import Private
 from .conftest import Plugin
 from .remote import Remote
 
@@ -408,6 +410,51 @@ def test_the_container_s_end_ends_it(run: Run, forward: Forward, docker: Call) -
     docker("kill", name)
     _, said = each.process.communicate(timeout=20)
     assert (each.process.returncode, said) == (137, "docker nsenter: the container has stopped\n")
+
+
+@pytest.fixture(scope="module")
+def private(engine: dict[str, str]) -> Iterator[Private]:
+    """An engine that may go away, whose containers outlive it; one serves a page."""
+    directory = Path(tempfile.mkdtemp(prefix="nsenter-away.", dir="/var/tmp"))
+    started = Private(directory, {**engine, "DOCKER_NSENTER_TIMEOUT": "1"}, "--live-restore")
+    started.run("web", command=HTTPD)
+    yield started
+    started.end()
+    shutil.rmtree(directory)
+
+
+def test_an_engine_that_goes_away_ends_only_what_goes_by_its_helper(private: Private, forward: Forward) -> None:
+    local, helper = (
+        forward("--route", route, "--forward", "0:80", "web", env=private.environment) for route in ("local", "helper")
+    )
+    assert fetch(local.port) == fetch(helper.port) == PAGE
+    private.process.kill()
+    private.process.wait()
+    _, said = helper.process.communicate(timeout=20)
+    assert said == f"docker nsenter: lost the docker engine at {private.host}, and the helper with it\n"
+    assert helper.process.returncode == 125
+    assert fetch(local.port) == PAGE
+    private.start()
+    assert fetch(local.port) == PAGE
+    wait_until(lambda: private.docker("ps", "-aq").stdout.count("\n") == 1, "the helper is removed", 30)
+    assert local.end() == (130, "")
+
+
+def test_an_engine_that_hangs_holds_only_the_first_ctrl_c_up(private: Private, forward: Forward) -> None:
+    local, helper = (
+        forward("--route", route, "--forward", "0:80", "web", env=private.environment) for route in ("local", "helper")
+    )
+    os.kill(private.pid(), signal.SIGSTOP)
+    try:
+        assert fetch(local.port) == PAGE
+        assert local.end() == (130, "")
+        os.killpg(helper.process.pid, signal.SIGINT)
+        wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", helper.port)), "nobody listens any more")
+        os.killpg(helper.process.pid, signal.SIGINT)
+        assert helper.process.wait(4) == 130
+    finally:
+        os.kill(private.pid(), signal.SIGCONT)
+    wait_until(lambda: private.docker("ps", "-aq").stdout.count("\n") == 1, "the helper is removed", 30)
 
 
 def test_whichever_of_ours_is_killed_the_others_end(run: Run, forward: Forward) -> None:

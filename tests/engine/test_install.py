@@ -78,6 +78,18 @@ def test_a_bundle_of_other_sources_is_replaced_at_the_second_start(installed: tu
     assert bundles(place) == ["enter", "plan", "start", "watch"]
 
 
+def test_a_python_of_another_version_reads_the_sources(installed: tuple[Path, dict[str, str]]) -> None:
+    """As when the distribution has replaced Python by its next: a bundle belongs to one version."""
+    place, environment = installed
+    launcher = place / "config" / PLUGIN
+    bundle = next((place / "home").rglob("start.*.bundle"))
+    other = bundle.with_name("start.cpython-399.bundle")
+    other.write_bytes(b"no bundle of this version")
+    launcher.write_text(launcher.read_text().replace(bundle.name, other.name))
+    assert docker(environment, "nsenter", "--version").stdout == "docker nsenter 0.1.0\n"
+    other.unlink()
+
+
 def test_removing_twice_is_no_error_and_leaves_nothing(installed: tuple[Path, dict[str, str]]) -> None:
     place, environment = installed
     assert "is removed" in nsenter_itself(place, environment, "uninstall").stdout

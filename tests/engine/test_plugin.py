@@ -130,7 +130,7 @@ def test_contexts_are_dockers(run: Run, docker: Call, engine: Engine) -> None:
         assert docker("-c", "here", "nsenter", name, "echo", "in", env=plain).stdout == "in\n"
         assert docker("nsenter", name, "echo", "in", env={**plain, "DOCKER_CONTEXT": "here"}).stdout == "in\n"
         missing = docker("--context", "missing", "nsenter", name, "true", env=plain, check=False)
-        assert missing.returncode == 125
+        assert missing.returncode in (1, 125)  # Docker 20.10's client refuses it itself
         assert 'context "missing" does not exist' in missing.stderr
     finally:
         docker("context", "rm", "-f", "here")

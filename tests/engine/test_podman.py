@@ -12,7 +12,7 @@ import pytest
 
 from ..conftest import Call, Done, Run, wait_until
 from ..images import BUSYBOX, EMPTY, import_images
-from .test_helper import READ_ALL
+from .test_helper import READ_ALL, left
 from .test_parity import CONTAINERS
 
 TITLES = ("cap-drop ALL, cap-add CHOWN", "user and group-add", "no-new-privileges, user")
@@ -82,9 +82,9 @@ def test_the_kernel_says_the_same_as_of_its_own_exec(run: Run, docker: Call, ent
 def test_another_user_has_a_home_of_his_own(run: Run, docker: Call, enter: Call, own: tuple[str, ...]) -> None:
     """Podman lists the HOME that it made for the container's own user like one that was asked for."""
     name = run(*own)
-    for options in (("-u", "app"), ("-u", "0"), ("-u", "4343")):
-        words = (*options, name, "sh", "-c", "echo $HOME")
-        assert enter(*words).stdout == docker("exec", *words).stdout, options
+    for user in ("app", "0", "4343"):
+        words = ("-u", user, name, "sh", "-c", "echo $HOME")
+        assert enter(*words).stdout == docker("exec", *words).stdout, user
 
 
 def test_an_images_tools_are_shown(run: Run, enter: Call) -> None:
@@ -98,3 +98,11 @@ def test_it_is_listed(run: Run, nsenter: Call) -> None:
     done = nsenter("--list")
     row = next(line for line in done.stdout.splitlines() if line.startswith(name))
     assert row.split()[1:3] == ["app", "64"]
+
+
+def test_a_helper_leaves_neither_a_container_nor_an_image(run: Run, docker: Call, nsenter: Call) -> None:
+    """Here an empty image has a size: what describes it counts, as in containerd's store."""
+    name = run()
+    for _ in range(3):
+        assert nsenter("--route", "helper", name, "true").returncode == 0
+    wait_until(lambda: not left(docker), "nothing is left", 30)

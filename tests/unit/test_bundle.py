@@ -11,8 +11,13 @@ from docker_nsenter.enter import hints
 from docker_nsenter.planning import plan
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
-NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader", "docker_nsenter.__main__")
-START = "import sys; sys.path.insert(0, sys.argv[1]); from docker_nsenter import bundle, loader; "
+NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader")
+# What the launcher does where there is a bundle, and where there is none
+BEGIN = (
+    "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
+    "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); "
+)
+PLAIN = "import sys; library = sys.argv.pop(1); sys.path.insert(0, library); "
 
 
 @pytest.fixture
@@ -24,9 +29,11 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def python(place: Path, code: str) -> str:
-    """Run code that has `bundle` of a copy of the package, as the launcher starts Python."""
-    command = [sys.executable, "-I", "-S", "-B", "-c", START + code, str(place)]
+def python(place: Path, code: str, *words: str) -> str:
+    """Run code that has modules of a copy of the package, as the launcher starts Python."""
+    bundles = list((place / "docker_nsenter/__pycache__").glob("start.*.bundle"))
+    begin = (BEGIN if bundles else PLAIN) + "from docker_nsenter import __main__ as main, bundle, loader; "
+    command = [sys.executable, "-I", "-S", "-B", "-c", begin + code, str(place), *map(str, bundles), *words]
     return subprocess.check_output(command, text=True, timeout=60)
 
 
@@ -61,20 +68,9 @@ def test_modules_touched_since_are_read_from_their_sources(copy: Path) -> None:
     assert "docker_nsenter.enter.errors=SourceFileLoader" in python(copy, loaders("enter", "routes.bootstrap")).split()
 
 
-def started(place: Path, code: str, *words: str) -> str:
-    """Run code behind what the launcher does with the bundle of the start."""
-    begin = (
-        "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
-        "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); import docker_nsenter.__main__ as main; "
-    )
-    bundle = next((place / "docker_nsenter/__pycache__").glob("start.*.bundle"))
-    command = [sys.executable, "-I", "-S", "-B", "-c", begin + code, str(place), str(bundle), *words]
-    return subprocess.check_output(command, text=True, timeout=60).strip()
-
-
 def test_a_start_reads_one_file_and_looks_into_no_directory(copy: Path) -> None:
     code = "print(type(main.__loader__).__name__, library in sys.path, sys.modules['docker_nsenter.loader'].PACKAGE)"
-    assert started(copy, code) == f"Loader False {copy}/docker_nsenter"
+    assert python(copy, code).strip() == f"Loader False {copy}/docker_nsenter"
 
 
 @pytest.mark.parametrize("name", ["__init__", "__main__", "loader"])
@@ -85,12 +81,12 @@ def test_a_start_whose_source_changed_is_read_from_its_sources(copy: Path, name:
         name
     ]
     code = f"print(type(main.__loader__).__name__, sys.modules[{module!r}].CHANGED)"
-    assert started(copy, code) == "SourceFileLoader 1"
+    assert python(copy, code).strip() == "SourceFileLoader 1"
 
 
 def test_a_start_that_is_looked_into_has_lines(copy: Path) -> None:
     code = "print(type(main.__loader__).__name__, main.main.__code__.co_linetable != b'')"
-    assert started(copy, code, "-D") == "SourceFileLoader True"
+    assert python(copy, code, "-D").strip() == "SourceFileLoader True"
 
 
 def test_the_longest_line_that_is_handed_on_is_the_longest_that_a_hint_shows() -> None:
@@ -118,7 +114,7 @@ def test_an_entry_imports_nothing_that_its_bundle_lacks(copy: Path) -> None:
 
 def test_who_asks_where_something_goes_wrong_gets_line_numbers(copy: Path) -> None:
     """-D shows a traceback, and a bundle has no lines."""
-    found = python(copy, "sys.argv.append('-D'); " + loaders("plan", "commands.dispatch")).split()
+    found = python(copy, loaders("plan", "commands.dispatch"), "-D").split()
     assert {word.rpartition("=")[2] for word in found} == {"SourceFileLoader"}
 
 

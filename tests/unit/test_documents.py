@@ -11,6 +11,7 @@ from docker_nsenter.cli.read import read_request
 from docker_nsenter.cli.request import Request
 from docker_nsenter.engine.endpoints import split
 
+from .. import reports
 from ..lsm.test_attacks import ATTACKS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -42,6 +43,14 @@ def test_what_a_page_points_at_exists(page: Path) -> None:
     named = re.findall(r"`((?:scripts|docs|tests|plugin)/[\w./-]+)`|\]\(([\w./-]+)\)", text)
     for path in {first or second for first, second in named}:
         assert (TOP / path).exists() or (page.parent / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_tests_that_a_page_names_exist() -> None:
+    named = {match for page in PAGES for match in re.findall(r"`(test_\w+\.py)::(test_\w+)`", page.read_text())}
+    assert len(named) > 30
+    for file, test in sorted({*named, *(tuple(name.split("::")) for name in reports.every() if "::" in name)}):
+        found = [path for path in (TOP / "tests").rglob(file) if f"def {test}(" in path.read_text()]
+        assert found, f"{file}::{test}"
 
 
 def test_the_changes_name_the_version() -> None:

@@ -594,6 +594,7 @@ HELD = {
     "the kernel does not confirm that the interpreter is sealed": "kernel/test_seal.py::test_the_command_does_not_start_in_an_interpreter_that_cannot_be_sealed",
     "a helper needs an engine, and none answers": "engine/test_helper.py::",
     "entering a container's namespaces on this machine needs root": "engine/test_helper.py::",
+    "lost the docker engine at {}, and the helper with it": "engine/test_forward.py::test_an_engine_that_goes_away_ends_only_what_goes_by_its_helper",
     "cannot talk to the docker engine at {}: {}": "engine/test_lookup.py::test_a_remote_engine_is_asked_through_the_sdk",
     "--tools needs the container's files: without them you already have this machine's programs": "engine/test_tools.py::",
     "cannot mount the tools: {}": "kernel/test_tools.py::",

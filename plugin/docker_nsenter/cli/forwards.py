@@ -29,6 +29,12 @@ class Forward:
         """Tell whether the target is a file of the container's."""
         return not self.target_port
 
+    def listens(self) -> str:
+        """Write where it listens; at port 0 it is any."""
+        if not self.port:
+            return self.bind
+        return f"{f'[{self.bind}]' if ':' in self.bind else self.bind}:{self.port}"
+
     def shown(self) -> str:
         """Write the target for a person."""
         if not self.target_port:

@@ -127,14 +127,15 @@ class Request:
 def _refuse_idle(values: "dict[str, Any]", command: list[str], *, listing: bool, several: bool) -> None:
     """Refuse an option that would do nothing beside the others: who typed it thinks that it does something."""
     given = {name for name, value in values.items() if value != DEFAULTS[name]}
+    given -= {"dry_run", "format", "verbose"} if values["dry_run"] and not listing else set()
     word = "inspect" if values["inspect"] else "list"
     if listing and (command or values["dry_run"]):
         hint = again(without=["--list", "--inspect"], add=[] if values["dry_run"] else ["--dry-run"])
         raise CliError(f"--{word} only shows containers: it takes no command and no --dry-run", hint)
     if listing:
         idle, reason = given - {"listing", "inspect", "format"}, f"--{word} shows containers as they are"
-    elif values["dry_run"]:
-        idle, reason = given & {"why", "at_exit", "at_start"}, "--dry-run runs nothing"
+    elif values["dry_run"] and given & {"why"}:
+        idle, reason = {"why"}, "--dry-run runs nothing"
     elif several:
         idle, reason = given & {"verbose"}, "only --dry-run has rows to show"
     elif given & {"forward"} and not command and given - FOR_FORWARD - {*FOR_SEVERAL}:

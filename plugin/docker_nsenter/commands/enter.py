@@ -129,12 +129,13 @@ def look_up(
             raise Elsewhere
         add_packages()  # the docker SDK speaks TCP, TLS and ssh
     inside = {"mnt", "pid"} & set(request.namespaces)
-    if request.at_exit or request.at_start:
+    paused_ok = not (inside and request.join_cgroup)
+    if (request.at_exit or request.at_start) and not request.dry_run:
         from ..engine import starts
 
-        starts.wait(endpoint, word)
+        return starts.find(endpoint, word, paused_ok=paused_ok), endpoint
     try:
-        return containers.find(endpoint, word, paused_ok=not (inside and request.join_cgroup)), endpoint
+        return containers.find(endpoint, word, paused_ok=paused_ok), endpoint
     except answers.Silent as silent:
         return without_engine(endpoint, word, silent), None
 

@@ -51,7 +51,7 @@ def act(request: Request, options: endpoints.Globals, end: "Ending") -> int:
     """Listen, enter, and carry; run the command meanwhile, if there is one. `end` acts, and ends the process."""
     connecting = _plan(request, options)
     if request.dry_run:
-        return dry_run.show(enter.plan(request, options) if request.command else connecting)
+        return dry_run.show(enter.plan(request, options) if request.command else _shown(connecting, request))
     command = enter.plan(request, options) if request.command else None
     listening = Listening(request.forward)
     forwarding = Forwarding(connecting, listening, end)
@@ -78,8 +78,14 @@ def act(request: Request, options: endpoints.Globals, end: "Ending") -> int:
 def _plan(request: Request, options: endpoints.Globals) -> Planned:
     """Plan the entry that connects: only the network, and nothing held; with the container's files for a socket's."""
     files = any(each.names_a_file() for each in request.forward)
-    values = {**DEFAULTS, "tty": False, "interactive": True, "at_start": request.at_start, "route": request.route}
-    values |= {"helper_image": request.helper_image, "security_opt": ["no-new-privileges"], "join_cgroup": False}
+    values = {
+        **DEFAULTS,
+        "tty": False,
+        "interactive": True,
+        "security_opt": ["no-new-privileges"],
+        "join_cgroup": False,
+    }
+    values |= {name: request.values[name] for name in ("at_start", "route", "helper_image", "dry_run")}
     if files:
         values |= {"userns": True, "mount": True, "net": True, "user": request.user}
     else:
@@ -90,11 +96,16 @@ def _plan(request: Request, options: endpoints.Globals) -> Planned:
     planned = enter.plan(wanted, options)
     plan = planned.plan
     plan["connect"] = [each.target() for each in request.forward]
-    plan["limits"], plan["mounts"] = False, []
+    plan["limits"], plan["mounts"], plan["directory"] = False, [], "/"
     plan["environment"] = {"base": "given", "set": []}
     plan["apparmor"], plan["selinux"] = "unconfined", ""  # what changes with a program; none is executed
     plan["typed"] = {"words": [], "options": 0, "container": 0}  # a hint would change the command's entry
     return planned
+
+
+def _shown(connecting: Planned, request: Request) -> Planned:
+    """Show what was typed beside the Plan, and not the options by which that was made."""
+    return Planned(request, connecting.container, connecting.endpoint, connecting.plan, connecting.why)
 
 
 class Listening:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 LARGEST_HEAD = 65536
 
 
-def wait(endpoint: Endpoint, name: str) -> None:
+def find(endpoint: Endpoint, name: str, *, paused_ok: bool) -> containers.Container:
+    """Find a container that runs, when it does; a life that ends while it is looked at is not the one."""
+    while True:
+        _wait(endpoint, name)
+        try:
+            return containers.find(endpoint, name, paused_ok=paused_ok)
+        except CliError:
+            if _runs(http.get(endpoint, f"/containers/{containers.quote(name)}/json")):
+                raise
+
+
+def _wait(endpoint: Endpoint, name: str) -> None:
     """Return when a container runs: at once, or when it has been started."""
     asked, reply = http.get(endpoint, f"/containers/{containers.quote(name)}/json")
     if asked != 200 or not isinstance(reply, dict):  # a service, a task or nobody: others know the sentence

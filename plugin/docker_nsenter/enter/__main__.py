@@ -38,9 +38,9 @@ def serve(start: Start) -> "NoReturn":
     status = 125
     try:
         pthread_sigmask(SIG_UNBLOCK, [SIGINT])
-        _protect(sealed=start.sealed)
+        words = _protect(sealed=start.sealed)
         docker = client.connect(start.docker)
-        own = Own()
+        own = Own(words)
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         status = 0 if text.endswith(b"}") or not start.planner else exit_status(posix.waitpid(start.planner, 0)[1])
@@ -64,8 +64,12 @@ def serve(start: Start) -> "NoReturn":
     posix._exit(status)
 
 
-def _protect(*, sealed: bool) -> None:
-    """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own."""
+def _protect(*, sealed: bool) -> tuple[int, int, int]:
+    """Be unreadable for others and sealed, keep nothing open across execve, and collect orphans of our own.
+
+    Forget the caller's environment: who may trace the command's process reads its memory, too. Return where our words
+    stand.
+    """
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     exeseal.name()
     sys.excepthook = _unexpected
@@ -74,6 +78,7 @@ def _protect(*, sealed: bool) -> None:
     stdio.fill_standard()
     syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    return exeseal.forget()
 
 
 def _unexpected(kind: type, value: object, trace: object) -> None:

@@ -25,8 +25,9 @@ WHOLE_MAP = [b"0", b"0", b"4294967295"]  # of the initial user namespace: anywhe
 class Own:
     """Hold what this process is itself, which can be read while another one makes the Plan."""
 
-    def __init__(self) -> None:
-        """Read it."""
+    def __init__(self, words: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """Read it; `words` says where this process's words stand."""
+        self.words = words
         self.status = parse_status(read("/proc/self/status"))
         self.initial_userns = read("/proc/self/uid_map").split() == WHOLE_MAP
         present = posix.listdir("/proc/self/ns")
@@ -51,7 +52,6 @@ class Entry:
     bounding = permitted = ambient = guard = filter_count = 0
     no_new_privs = late_filters = forbids_fork = arrived = dropped = own_pids = False
     proc_tree = docker = -1  # the container's own /proc; the connection to docker
-    words = (0, 0, 0)  # where this process's words stand
 
     start_again: "Callable[[], object]"  # in a shelter (hardening/readonly_host.py)
 
@@ -72,7 +72,7 @@ class Entry:
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
         self.own_status, self.initial_userns, self.ours = own.status, own.initial_userns, {**own.namespaces}
-        self.own_cgroups = own.cgroups
+        self.own_cgroups, self.words = own.cgroups, own.words
         if host_mounts >= 0:
             self.ours["mnt"] = posix.readlink(f"/proc/self/fd/{host_mounts}")
 

@@ -71,7 +71,7 @@ class Launch:
             told.taken(entry)
         session.tracer, session.first = self.tracer, entry.target.pidfd
         journal = Journal(self._root, entry.plan, required=entry.config["journal"] == "required")
-        return self._run.command(self.pid, entry.plan, journal, told.held(entry), self._undo)
+        return self._run.command(self.pid, entry.plan, journal, told.held(entry) if journal.fd >= 0 else {}, self._undo)
 
     def _start(self) -> "Report | None":
         """Wait until all is dropped, and verify; return what a child said instead."""

@@ -86,8 +86,7 @@ def _count_filters(entry: Entry) -> None:
         raise EntryError("the container is paused, and its seccomp filter can only be copied while it runs", UNCONFINED)
 
 
-def _forget(entry: Entry) -> None:
-    entry.words = exeseal.forget()
+def _entitle(entry: Entry) -> None:
     exeseal.entitle(entry.words, entry.title("supervisor"))
 
 
@@ -158,7 +157,7 @@ PREPARE: "tuple[Step, ...]" = (
     ("prepare the environment", _prepare_environment),
     ("prepare standard input and output", _prepare_stdio),  # before setns: the ids to chown to are the host's
     ("open the recordings", _open_recordings),  # by the caller's rights, and never inside the container
-    ("forget the caller's environment", _forget),  # who may trace the command's process reads its memory, too
+    ("name this process after the container", _entitle),  # for who looks at ps
 )
 
 

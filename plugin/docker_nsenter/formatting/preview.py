@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 HEADINGS = {"pid1": "PID 1 now", "docker_exec": "docker exec", "you": "you would get", "nsenter": "raw nsenter"}
 KNOWN = (1 << len(NUMBERS)) - 1
 COLUMN = 18
+WAITS = {
+    "exit": "waits until the container is about to end, and holds it until you leave",
+    "start": "waits until the container runs",
+}
 
 
 def show(found: "Row", *, verbose: bool) -> None:
@@ -243,9 +247,18 @@ def rows(found: "Row") -> dict[str, str]:
     if found["guard"]:
         shown["guard"] = f"{found['guard']['capability']}, which no container that can see the command has"
         shown["it protects"] = ", ".join(found["guard"]["keeps"])
-    shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
+    if plan["connect"]:
+        shown["command"] = "none: a process that connects, and executes nothing"
+    else:
+        shown["command"] = " ".join(plan["command"]) or plan["shell"] or "the user's shell, or bash, ash, sh"
     if found["profile"]:
         shown["the profile"] = f"stands for {' '.join(found['profile'])}"
+    if found["waits_for"]:
+        shown[f"--at-{found['waits_for']}"] = WAITS[found["waits_for"]]
+    for row in found["forward"]:
+        place = row["listens"].removesuffix(":0")
+        port = ", at any free port," if place != row["listens"] else ""
+        shown[row["option"]] = f"{place}{port} leads to {row['leads_to']}"
     for row in found["options"]:
         shown[row["option"]] = change_text(row["changes"])
     shown["nearest nsenter"] = shlex.join(found["nsenter"])

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "docker-nsenter.dry-run/1"
 COLUMNS = ("pid1", "docker_exec", "you", "nsenter")
-NO_CHANGE = ("dry_run", "format", "listing", "inspect", "verbose", "why", "route", "helper_image")
+NO_CHANGE = (
+    *("dry_run", "format", "listing", "inspect", "verbose", "why", "route", "helper_image"),
+    *("forward", "at_exit", "at_start"),  # they have members of their own
+)
 # Docker's word for an rlimit, and the kernel's
 ULIMITS = {
     "core": "core file size",
@@ -86,6 +89,11 @@ def explanation(
         "namespaces": found["namespaces"] if found else None,
         "restrictions": {column: columns.get(column) for column in COLUMNS},
         "guard": found["guard"] if found else None,
+        "waits_for": "exit" if request.at_exit else "start" if request.at_start else None,
+        "forward": [
+            {"option": f"--forward {each.word}", "listens": each.listens(), "leads_to": each.shown()}
+            for each in request.forward
+        ],
         "options": changes(request, container, plan, circumstances),
         "profile": profile_words(request, container),
         "nsenter": raw_command(plan, found),
@@ -174,4 +182,7 @@ def raw_command(plan: "Plan", found: "Facts | None") -> list[str]:
         words += ["-S", str(found["uid"]), "-G", str(found["gid"])]
     if plan["directory"] not in (None, "/"):
         words.append(f"--wdns={plan['directory']}")
+    if plan["connect"]:
+        first = plan["connect"][0]
+        return [*words, "--", "nc", *(["-U", first] if first.startswith("/") else first.split())]
     return [*words, "--", *(plan["command"] or [plan["shell"] or "sh"])]

@@ -8,7 +8,7 @@ import posix
 import sys
 from fcntl import fcntl
 
-from ..linux import syscalls
+from ..linux import lsm, syscalls
 from ..linux.procfs import read
 
 TYPE_CHECKING = False
@@ -89,9 +89,9 @@ def _mapped(path: str) -> "Iterator[tuple[int, int, int]]":
 def _move(begin: int, size: int, protection: int) -> None:
     """Put a copy in the place of a mapping, in one system call: it may hold what is running.
 
-    Data goes to anonymous memory. Code comes from a sealed memfd: SELinux denies to execute anonymous memory (execmem).
+    It goes to anonymous memory, but code with SELinux, which denies to execute that (execmem), to a sealed memfd.
     """
-    if protection & PROT["x"]:
+    if protection & PROT["x"] and lsm.active() == "selinux":
         code = bytearray(size)
         syscalls.memory_copy(syscalls.address(code), begin, size)
         memory = _memory()

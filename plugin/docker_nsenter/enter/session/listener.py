@@ -171,6 +171,6 @@ class Listener(Tunnel):
             pid, status = posix.waitpid(self.entered, posix.WNOHANG)
             if pid:
                 return exit_status(status)
-            if waiting.poll(int(left * 1000) + 1):
-                posix.read(self.wakeup, 4096)
+            if waiting.poll(int(left * 1000) + 1) and self.told in posix.read(self.wakeup, 4096):
+                break  # asked once more: the engine may hang
         return 0

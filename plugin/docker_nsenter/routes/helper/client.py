@@ -12,7 +12,6 @@ from ...engine.answers import Lost
 from ...engine.transport import Stream, write
 from ...enter.jsonwrite import dumps
 from ...enter.session.frames import Frames, frame
-from ...errors import CliError
 from . import streams
 from .streams import READ, WRITE
 from .terminal import Terminal, window_size
@@ -224,7 +223,7 @@ class Client:
                 self.status = 137
                 return
             reason = self.errors.decode("utf-8", "replace").strip().splitlines()
-            raise CliError(f"the helper ended without an answer{': ' + reason[-1] if reason else ''}")
+            raise Lost(f": {reason[-1]}" if reason else "")
 
     def _say(self, letter: bytes, payload: bytes = b"") -> None:
         self.outgoing += frame(letter, payload)

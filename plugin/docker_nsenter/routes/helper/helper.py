@@ -102,6 +102,12 @@ class Helper:
             return self._recorded()
         except EntryError as refusal:
             raise CliError(refusal.sentence, refusal.hint, refusal.status) from None
+        except answers.Lost as problem:
+            try:
+                http.ask(self.endpoint, "GET", "/_ping", seconds=http.timeout())
+            except CliError:
+                raise CliError(f"lost the docker engine at {self.endpoint.host}, and the helper with it") from None
+            raise CliError(f"the helper ended without an answer{problem}") from None
 
     def _recorded(self) -> int:
         told = self._journals()

@@ -15,6 +15,7 @@ from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonlite import loads
 from ...enter.jsonwrite import dumps
+from ...errors import CliError
 from .images import LABEL
 
 TYPE_CHECKING = False
@@ -94,10 +95,13 @@ def _remove(endpoint: Endpoint, name: str, notes: bytes) -> None:
     quiet = 0.0 if b"d" in notes else time.monotonic() + PATIENCE / 3
     while time.monotonic() < deadline:
         left = 0
-        for kind, found in _ours(endpoint, f"{LABEL}={name}"):
+        try:
+            for kind, found in _ours(endpoint, f"{LABEL}={name}"):
+                left += 1
+                # a refusal: it is being removed, or its image is still in use: look again
+                _remove_one(endpoint, kind, found, done=b"d" in notes)
+        except CliError:  # Podman lists nothing while somebody removes an image
             left += 1
-            # a refusal: it is being removed, or its image is still in use: look again
-            _remove_one(endpoint, kind, found, done=b"d" in notes)
         if not left and time.monotonic() >= quiet:
             return
         time.sleep(PAUSE)
