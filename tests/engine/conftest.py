@@ -149,6 +149,15 @@ def sacrifice(tmp_path: Path) -> Callable[[str], str]:
     return copy
 
 
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Find a browser, which scripts/test brings along: only who lacks it and does not need everything goes without."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+    if not found:
+        (pytest.fail if os.environ.get("NSENTER_MUST_WORK") else pytest.skip)("no browser here: install chromium")
+    return found
+
+
 def build(directory: Path, name: str, source: str, *flags: str) -> Path:
     """Compile a static program for a container."""
     (directory / f"{name}.c").write_text(source)

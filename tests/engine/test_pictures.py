@@ -4,7 +4,6 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -68,12 +67,11 @@ def test_librsvg_draws_each_run_of_words_in_its_column(name: str) -> None:
         assert fitting, (begin, line)
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="a browser is no part of what the tests bring along")
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_browser_draws_each_run_of_words_in_its_column(name: str, tmp_path: Path) -> None:
+def test_a_browser_draws_each_run_of_words_in_its_column(name: str, browser: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(f"<!DOCTYPE html><body>{(PLACE / f'{name}.svg').read_text()}{MEASURE}")
-    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
     dom = subprocess.check_output(
         words, text=True, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(tmp_path)}
     )
