@@ -6,15 +6,17 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ..machine import Machine, native
 from ..weaken import weakened
-from .conftest import plan_for, run_plan
+from .conftest import plan_for, run_plan, wait_until
 
 Unshared = Callable[..., int]
+MANY = 200
 JOURNAL, SYSLOG = "run/systemd/journal/socket", "dev/log"
 ENTRY = "0123456789abcdef" * 2
 CALLER = {
@@ -162,6 +164,26 @@ def test_a_record_that_had_no_room_is_sent_when_there_is(machine: Machine, unsha
     reader.join()
     assert "NSENTER_STATUS" not in records[0]
     assert records[1]["NSENTER_STATUS"] == "0"
+
+
+def test_many_ends_at_once_are_all_told_by_a_journal_with_the_kernels_own_queue(
+    machine: Machine, unshared: Unshared, tmp_path: Path
+) -> None:
+    machine.journald(queue=10)
+    pid, gate = unshared(), tmp_path / "gate"
+    os.mkfifo(gate)
+
+    def one(number: int) -> int:
+        plan = plan_for(pid, "sh", "-c", f"cat {gate}; exit {number}", journal={**CALLER, "entry": f"{number:032x}"})
+        return run_plan(plan, before=machine.before).returncode
+
+    with ThreadPoolExecutor(MANY) as pool:
+        running = [pool.submit(one, number) for number in range(MANY)]
+        wait_until(lambda: len(machine.records()) == MANY, "all have started")
+        os.close(os.open(gate, os.O_WRONLY))
+        assert [each.result() for each in running] == [*range(MANY)]
+    ends = [record for record in machine.records(2 * MANY) if "NSENTER_STATUS" in record]
+    assert sorted(int(end["NSENTER_STATUS"]) for end in ends) == [*range(MANY)]
 
 
 def test_where_a_record_is_demanded_there_is_no_entry_without_it(

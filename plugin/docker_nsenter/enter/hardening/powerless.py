@@ -87,7 +87,8 @@ MMAP, MPROTECT, FTRUNCATE = (9, 222), (10, 226), (77, 46)
 F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
 FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
 SIZES = syscalls.TIOCGWINSZ, syscalls.TIOCSWINSZ
-REQUESTS = (syscalls.FIONREAD, FIONBIO, syscalls.TCGETS, TCGETS2, syscalls.TCSETSW, TIOCGPGRP, *SIZES)
+COUNTS = syscalls.FIONREAD, syscalls.SIOCOUTQ
+REQUESTS = (*COUNTS, FIONBIO, syscalls.TCGETS, TCGETS2, syscalls.TCSETSW, TIOCGPGRP, *SIZES)
 # What only somebody else in our place would call ends us at once; anything that is not named here is EPERM
 DEADLY = {
     "execve": (59, 221),

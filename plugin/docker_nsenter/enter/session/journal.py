@@ -8,6 +8,7 @@ input, no output is told.
 
 import posix
 import sys
+from fcntl import ioctl
 from select import POLLOUT, poll
 from time import localtime, monotonic, strftime
 
@@ -28,7 +29,7 @@ AUTHPRIV, NOTICE, INFO = 10, 5, 6
 LONGEST, LONGEST_COMMAND = 1024, 3072  # bytes of a value: journalctl -o json shows none of more than 4096
 LONGEST_LINE = 8000  # bytes: rsyslog takes 8 KiB by default
 BUSY, DEMANDED = 2.0, 5.0  # seconds that a full queue has when all is over, and where a record is demanded
-SILENCE = 0.25  # seconds after which one from which nobody takes is given up, where none is
+SILENCE = 0.25  # seconds after which one from which nobody takes is given up, unless it has read our first record
 
 
 class Journal:
@@ -75,11 +76,18 @@ class Journal:
         if self.fd < 0:
             return
         seconds = f"{monotonic() - self._begun:.3f}"
-        facts = {"STATUS": str(status), "SECONDS": seconds, "BYTES_IN": str(taken), "BYTES_OUT": str(given)}
+        facts = {"STATUS": str(status), "SECONDS": seconds}
+        facts |= {"BYTES_IN": str(taken), "BYTES_OUT": str(given)} if taken >= 0 else {}
         message = f"{_who(self.plan)} left {_where(self.plan)}: status {status} after {seconds} s"
-        if self._flush(BUSY, SILENCE):
+        # One that reads has room soon, also for who is the last of hundreds in front of a short queue
+        silence = BUSY if self._has_been_read() else SILENCE
+        if self._flush(BUSY, silence):
             self._send(ENDED, INFO, message, facts)
-            self._flush(BUSY, SILENCE)
+            self._flush(BUSY, silence)
+
+    def _has_been_read(self) -> bool:
+        """Tell whether what was sent so far has left the queue: the journal is not stuck, or was not until then."""
+        return not self._waiting and not any(ioctl(self.fd, syscalls.SIOCOUTQ, bytes(4)))
 
     def _send(self, kind: str, level: int, message: str, facts: "Fields") -> None:
         fields = {"ENTRY": self.plan["journal"]["entry"], **facts, **_common(self.plan)}
