@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,64 @@ def test_a_forwarded_port_is_in_the_journal_beside_its_command(told: Told) -> No
     begun = [row["NSENTER_COMMAND"] for row in found if "NSENTER_STATUS" not in row]
     assert sorted(begun) == ["--forward 0:80", "echo hi"]
     assert [row["NSENTER_STATUS"] for row in found if "NSENTER_STATUS" in row] == ["0", "0"]
+
+
+@pytest.mark.parametrize("demanded", [False, True])
+def test_what_a_forwarded_port_has_carried_is_in_the_journal(told: Told, demanded: bool) -> None:
+    served = "mkdir -p /w; echo page >/w/index.html; exec httpd -f -p 127.0.0.1:80 -h /w"
+    name = f"serves-{demanded}"
+    told.engine.run(name, command=("sh", "-c", served))
+    if demanded:
+        told.machine.demand(journal="required", record="relaxed", record_directory="/run/forwards")
+        subprocess.run([*told.machine.before, "mkdir", "-p", "-m", "700", "/run/forwards"], check=True)
+    try:
+        words = [*told.machine.before, "docker", "nsenter", "--forward", "0:80", name]
+        with subprocess.Popen(
+            words, env=told.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout
+            port = process.stdout.readline().split()[0].rpartition(":")[2]
+            fetched = subprocess.check_output(["curl", "-sS", f"http://127.0.0.1:{port}/"], text=True)
+            os.killpg(process.pid, signal.SIGINT)
+        assert (fetched, process.returncode) == ("page\n", 130)
+    finally:
+        told.machine.config.unlink(missing_ok=True)
+    start, end = told.records(2)
+    assert "this machine's files" in start["NSENTER_BEYOND"]
+    assert int(end["NSENTER_BYTES_IN"]) > len("GET / HTTP/1.1\r\n")
+    assert int(end["NSENTER_BYTES_OUT"]) > len(fetched)
+    assert (end["NSENTER_STATUS"], float(end["NSENTER_SECONDS"]) > 0) == ("0", True)
+    assert ("NSENTER_RECORDING" in start) == demanded
+    if demanded:
+        _, *events = events_of(Path(f"{told.machine.root}{start['NSENTER_RECORDING']}"))
+        assert events == [[["x", "0"]]]
+
+
+@pytest.mark.parametrize("demanded", [False, True])
+def test_a_command_at_a_container_s_end_is_told_and_recorded(told: Told, tmp_path: Path, demanded: bool) -> None:
+    name, file = f"ends-{demanded}", tmp_path / "end.cast"
+    told.engine.run(name, command=("sh", "-c", "while [ ! -e /go ]; do usleep 10000; done; exit 3"))
+    if demanded:
+        told.machine.demand(journal="required", record="relaxed", record_directory="/run/ends")
+        subprocess.run([*told.machine.before, "mkdir", "-p", "-m", "700", "/run/ends"], check=True)
+    try:
+        asked = ["--cap-add", "SYS_PTRACE"] if demanded else ["--record", str(file)]
+        words = [*told.machine.before, "docker", "nsenter", "--at-exit", *asked, name, "sh", "-c", "echo seen; exit 4"]
+        with subprocess.Popen(words, env=told.environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            assert "waiting for" in process.stderr.readline()
+            told.engine.docker("exec", name, "touch", "/go")
+            assert "exit status 3" in process.stderr.readline()
+            process.stderr.read()
+        assert process.returncode == 4
+    finally:
+        told.machine.config.unlink(missing_ok=True)
+    start, end = told.records(2)
+    assert (end["NSENTER_STATUS"], end["NSENTER_BYTES_OUT"]) == ("4", "5")
+    place = Path(f"{told.machine.root}{start['NSENTER_RECORDING']}") if demanded else file
+    _, events = events_of(place)
+    assert events == [["o", "seen\n"], ["x", "4"]]
+    assert told.engine.docker("wait", name).stdout == "3\n"
 
 
 def test_a_helpers_command_is_told_to_the_engines_machine_and_to_the_clients(told: Told) -> None:

@@ -16,8 +16,9 @@ class Forwarded(Connector):
         """Read the container's names with the bounds of its passwd, and take the pipes that were made for it."""
         root = entry.target.root()
         files = Files(*(read_inside(root, path) for path in (b"/etc/hosts", b"/etc/resolv.conf")))
-        super().__init__(entry.plan["connect"], files, entry.target.pidfd)
-        entry.keep.append(entry.target.pidfd)  # it ends with the container
+        self.told, tally = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
+        super().__init__(entry.plan["connect"], files, entry.target.pidfd, tally)
+        entry.keep += [entry.target.pidfd, tally]  # it ends with the container, and says what it has carried
         entry.io = stdio.Stdio()
         entry.io.inner = [0, 1, stdio.outward(entry.io, 2)]
 

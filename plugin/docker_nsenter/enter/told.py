@@ -30,3 +30,8 @@ def held(entry: Entry) -> dict[str, str]:
         "COMMAND_GID": str(who.gid if who else posix.getegid()),
         "RECORDING": ", ".join(recording.path for recording in entry.recordings),
     }
+
+
+def tally(entry: Entry) -> int:
+    """Name the descriptor at which what connects for --forward tells how much it has carried; -1 for a command."""
+    return entry.connector.told if entry.connector else -1

@@ -41,9 +41,12 @@ class Opening(Link):
 class Connector(Tunnel):
     """Hold the targets, and the connections that are not open yet."""
 
-    def __init__(self, targets: list[str], files: Files, ended: int) -> None:
-        """Begin before anything is joined: `ended` can be read from when the container has stopped."""
-        self.targets, self.files, self.target = targets, files, ended
+    def __init__(self, targets: list[str], files: Files, ended: int, tally: int) -> None:
+        """Begin before anything is joined: `ended` can be read from when the container has stopped.
+
+        `tally` is told at the end how many bytes were carried.
+        """
+        self.targets, self.files, self.target, self.tally = targets, files, ended, tally
         self.opening: dict[int, Opening] = {}
 
     def run(self) -> "NoReturn":
@@ -65,6 +68,7 @@ class Connector(Tunnel):
                     self._go_on(link)
                 elif link.until and link.until <= now:
                     self._next(link)
+        posix.write(self.tally, b"%d %d" % (self.given, self.taken))
         posix._exit(0)
 
     def _timeout(self) -> "int | None":

@@ -33,6 +33,7 @@ class Supervisor:
     """Hold the running entry: the command's pid, the pumps, the caller's terminal, the signals that came."""
 
     tracer: "Tracer | None" = None  # for --why
+    tally = -1  # of what connects for --forward: tells at the end what it has carried
     first = -1  # a pidfd of the container's first process, to name its end among many
     journal: "Journal | None" = None
     recordings: "tuple[Recording, ...]" = ()
@@ -103,12 +104,18 @@ class Supervisor:
     def files(self) -> set[int]:
         """List the descriptors that are needed from now on."""
         carried = {fd for pump in self.pumps for fd in pump.files()}
-        own = {self.socket, self.wakeup, self._writer, self.master, errors.reports, self.first}
+        own = {self.socket, self.wakeup, self._writer, self.master, errors.reports, self.first, self.tally}
         told = {recording.fd for recording in self.recordings} | (self.journal.files() if self.journal else set())
         return carried | own | told | ({self.tracer.reader} if self.tracer else set())
 
     def carried(self) -> tuple[int, int]:
-        """Count the bytes that the command was given, and those that it wrote."""
+        """Count the bytes that the command was given, and those that it wrote; -1 where nobody knows."""
+        if self.tally >= 0:
+            try:
+                into, out = map(int, posix.read(self.tally, 64).split())
+            except (BlockingIOError, ValueError):  # it was killed
+                return -1, -1
+            return into, out
         given = sum(pump.moved for pump in self.pumps if pump.source == 0)
         return given, sum(pump.moved for pump in self.pumps) - given
 

@@ -104,6 +104,7 @@ class Tunnel:
         self.by_fd: dict[int, Link] = {}
         self.outgoing = bytearray()
         self.ended = False
+        self.given = self.taken = 0  # bytes for the sockets, and bytes of theirs
         self._incoming = b""
         self._chunk = bytearray(HEAD + CHUNK)
         self._all, self._few = poll(), poll()
@@ -254,6 +255,7 @@ class Tunnel:
                 view[:HEAD] = b"D" + (4 + count).to_bytes(4, "big") + link.number.to_bytes(4, "big")
                 self._send(view[: HEAD + count])
         link.room -= count
+        self.taken += count
         if not count:
             link.read_all, link.half = True, monotonic()
             self.say(b"E", link.number)
@@ -276,6 +278,7 @@ class Tunnel:
     def _give(self, link: Link, data: "memoryview | bytearray") -> None:
         """Give bytes to the socket, and keep what it has no room for."""
         sent = 0
+        self.given += len(data)
         if link.sock and not link.waiting:
             sent = self._write(link, data)
             if sent < 0:
