@@ -264,20 +264,37 @@ def test_a_stop_stops_both_sides_and_goes_on(run: Run, docker: Call, engine: Eng
     client = subprocess.Popen(words, env=engine, stdin=subprocess.DEVNULL, preexec_fn=os.setpgrp)  # noqa: PLW1509 - not an orphaned one
     try:
         wait_until(lambda: any("9753" in line for line in processes(docker, name)), "the command runs", 60)
-        plugin = children(client.pid)[0]
 
         def stopped() -> bool:
             rows = docker("top", name, "-eo", "pid,stat,args").stdout.splitlines()
             return any("T" in row.split()[1] for row in rows if "9753" in row)
 
-        os.kill(plugin, signal.SIGTSTP)
+        os.killpg(client.pid, signal.SIGTSTP)
         wait_until(stopped, "the command stops", 30)
-        wait_until(lambda: "State:\tT" in Path(f"/proc/{plugin}/status").read_text(), "the plugin stops too", 30)
-        os.kill(plugin, signal.SIGCONT)
+        wait_until(lambda: "State:\tT" in Path(f"/proc/{client.pid}/status").read_text(), "docker stops too", 30)
+        os.killpg(client.pid, signal.SIGCONT)
         wait_until(lambda: not stopped(), "it goes on", 30)
     finally:
         client.kill()
         client.wait()
+
+
+@pytest.mark.parametrize("milliseconds", [0, 20])
+def test_a_stop_that_is_taken_back_at_once_stops_nobody(run: Run, engine: Engine, milliseconds: float) -> None:
+    """^Z and fg while the helper's side is only being stopped: a client that stopped then would stay so."""
+    words = ["docker", "nsenter", "--route=helper", run(), "sh", "-c", "echo in; sleep 0.1; exit 3"]
+    for _ in range(4):
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        client = subprocess.Popen(words, env=engine, **streams, preexec_fn=os.setpgrp)  # type: ignore[call-overload] # noqa: PLW1509 - not an orphaned one
+        assert client.stdout and client.stdout.readline() == b"in\n"
+        os.killpg(client.pid, signal.SIGTSTP)
+        time.sleep(milliseconds / 1000)
+        os.killpg(client.pid, signal.SIGCONT)
+        try:
+            assert client.wait(20) == 3
+        finally:
+            client.kill()
+            client.communicate()
 
 
 def test_control_z_stops_an_entered_command_that_has_no_shell(run: Run, engine: Engine) -> None:

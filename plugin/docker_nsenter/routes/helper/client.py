@@ -27,6 +27,7 @@ MOST_WAITING = 1 << 20  # bytes of output that wait for the caller before the he
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15, "CONT": 18, "TSTP": 20}
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 COMPANY, READER_PATIENCE, GLANCE = 0.1, 1.0, 0.3  # as on the local route: enter/session/supervisor.py says what for
+LATE = 3.0  # seconds after SIGCONT that a helper may take to say that it had stopped the command
 PATIENCE = 10.0  # seconds that an ending helper has to say its status when docker is gone
 
 
@@ -119,6 +120,8 @@ class Client:
         self.read = 0
         self.deadline = self.leaving = 0.0
         self._asked, self._docker = float("-inf"), os.getppid()
+        self._expected = 0.0  # until when the command's stop is SIGTSTP's
+        self._paused = False  # from SIGTSTP to SIGCONT: docker is stopped, and the terminal is the shell's
         self._prepare_input()
         self._watch_signals()
         write(self.stream.fd, frame(b"I", dumps(self._describe()).encode()))
@@ -182,7 +185,7 @@ class Client:
 
     def _wait(self) -> dict[int, int]:
         """Wait for what can go on; a terminal that is another job's is neither read nor set."""
-        ours = self.terminal.ours()
+        ours = self.terminal.ours() and not self._paused
         if ours and self.plan["tty"] and not self.plan["detach"] and not self.deadline and self.terminal.raw():
             self._resize()
         wanted = {self.wakeup: READ}
@@ -301,6 +304,9 @@ class Client:
                 self._resize()
             elif number != signal.SIGTSTP or self.terminal.has_jobs():
                 self._say(b"S", bytes([SIGNALS[signal.Signals(number).name[3:]]]))
+                if number in (signal.SIGTSTP, signal.SIGCONT):
+                    self._paused = number == signal.SIGTSTP
+                    self._expected = float("inf") if self._paused else monotonic() + LATE
                 if number in ENDING:
                     self._tell(number)
                     self._asked = monotonic()
@@ -318,6 +324,9 @@ class Client:
     def _stop_self(self) -> None:
         """Stop as the command did, so that the caller's shell sees it; come back when continued."""
         self.terminal.restore()
+        expected, self._expected = monotonic() < self._expected, 0.0
+        if expected and os.getpgid(os.getppid()) == os.getpgrp():
+            return  # the same signal stopped docker, which the shell watches; SIGCONT is passed on, or has been already
         if self.terminal.has_jobs():
             foreground = os.isatty(0) and self.terminal.ours()
             os.kill(0 if foreground else os.getpid(), signal.SIGSTOP)
