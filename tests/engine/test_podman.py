@@ -45,6 +45,12 @@ def engine(engine: dict[str, str]) -> Iterator[dict[str, str]]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Start containers that nobody waits for at their end: here `rm -f` asks politely first, for ten seconds."""
+    return lambda *flags, **options: run("--stop-timeout", "0", *flags, **options)
+
+
 @pytest.fixture(params=["local", "helper", "a user of the socket's group"])
 def enter(request: pytest.FixtureRequest, nsenter: Call, engine: dict[str, str]) -> Call:
     """Enter as root directly, as root by a helper, and without root."""

@@ -19,6 +19,7 @@ HEAD = 8
 MAKER = ("routes/__init__", "routes/seccomp_profile", "engine/__init__", "engine/endpoints", "errors")
 LABEL = "com.github.docker-nsenter.helper"
 DEFAULT = "python:3.13-slim-bookworm"
+IMPORTS = 10
 EMPTY = bytes(10240)  # a tar archive of nothing
 
 
@@ -77,7 +78,10 @@ def bind(source: str, target: str, *, writable: bool = False) -> "dict[str, Any]
 def empty(endpoint: Endpoint, name: str, meanwhile: "Callable[[], object]" = bool) -> str:
     """Import an image that holds nothing, without a tag; return its id. `meanwhile` is called while that is done."""
     path = f"/images/create?fromSrc=-&changes={quote(f'LABEL {LABEL}={name}')}"
-    answer = http.ask(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile)
+    for _ in range(IMPORTS):
+        answer = http.ask(endpoint, "POST", path, EMPTY, "application/x-tar", meanwhile)
+        if b"layer not known" not in answer[1]:  # Podman's, where the last image with this layer is removed meanwhile
+            break
     for line in answers.told(answer).splitlines():
         found = str(answers.parsed(endpoint, line).get("status", ""))
         if found.startswith("sha256:"):
