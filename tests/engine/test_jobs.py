@@ -23,6 +23,7 @@ def shell(request: pytest.FixtureRequest, engine: dict[str, str]) -> Iterator["p
     assert program, f"{request.param} is needed"
     env = {**engine, "PS1": PROMPT, "PROMPT": PROMPT, "TERM": "xterm"}
     child = pexpect.spawn(program, SHELLS[request.param], env=env, timeout=30, encoding="utf-8", dimensions=(24, 200))
+    child.expect_exact(PROMPT)  # what is typed earlier may be lost while the shell takes its terminal
     if request.param == "zsh":
         child.sendline("unsetopt ZLE PROMPT_SP PROMPT_CR")  # its editor sets the terminal for each line anew
     child.sendline("set -m; echo begun")
