@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .patience import PATIENCE
+
 JOURNALD = "/lib/systemd/systemd-journald"
 # Where Debian keeps this processor's libraries below /lib and /usr/lib, and which file starts its programs
 LIBRARIES = f"{os.uname().machine}-linux-gnu"
@@ -44,7 +46,7 @@ class Machine:
         self.config = directory / "etc/docker-nsenter/config.json"
 
     def _wait(self, condition: Any) -> None:
-        for _ in range(1000):
+        for _ in range(int(1000 * PATIENCE)):
             if condition():
                 return
             assert self.holder.poll() is None
@@ -68,7 +70,7 @@ class Machine:
         """Ask the journal for our records: those of now, or so many, which there must be after a moment."""
         words = [*self.before, "journalctl", "-q", "--no-pager", "-o", "json", "-t", "docker-nsenter", *match]
         found: list[Record] = []
-        for _ in range(100):
+        for _ in range(int(100 * PATIENCE)):
             found = [json.loads(line) for line in subprocess.check_output(words).splitlines()]
             if count is None or len(found) >= count:
                 break
