@@ -256,7 +256,7 @@ while True:
             client.shutdown(socket.SHUT_WR)
             assert receive(client) == b"x"
     each.port = int(each.lines[2].split()[0].rpartition(":")[2])
-    with each.connect() as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), each.connect() as client:
         client.recv(1)
     assert each.end() == (130, "docker nsenter: cannot reach nobody:700: no such name in the container\n")
 
@@ -299,11 +299,11 @@ def test_ends_and_resets_pass(run: Run, forward: Forward, serve: Callable[..., i
         assert receive(client) == b"first"
         client.sendall(b"later")
     wait_until(lambda: (tmp_path / "read").exists() and (tmp_path / "read").read_bytes() == b"later", "it has read on")
-    with each.connect(b"R") as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), each.connect(b"R") as client:
         receive(client)
     each.port = int(each.lines[1].split()[0].rpartition(":")[2])
     for _ in range(2):
-        with each.connect() as client, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), each.connect() as client:  # which may hear of it in connect(2)
             receive(client)
     assert each.end() == (130, "docker nsenter: cannot reach localhost:9: connection refused\n")
 
