@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,12 @@ class Waiting:
             waiting += below
         return found
 
+    def kill(self) -> None:
+        """Kill them, one after the other: the first's end may be the next one's."""
+        for process in self.ours():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -211,8 +218,7 @@ def test_waiting_disturbs_nothing_and_a_kill_of_ours_changes_nothing(
         each.said()
         inside = docker("exec", name, "grep", "TracerPid", "/proc/1/status").stdout.split()
         assert inside == ["TracerPid:", "0"]
-        for process in each.ours():
-            os.kill(process, signal.SIGKILL)
+        each.kill()
         wait_until(lambda: "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text(), "nobody traces it")
         each.end()
     each = at_exit(name, "true")
@@ -228,8 +234,7 @@ def test_waiting_disturbs_nothing_and_a_kill_of_ours_changes_nothing(
     assert docker("inspect", "-f", "{{.State.Running}}", name).stdout == "true\n"
     os.kill(pid, signal.SIGCONT)
     each.said()
-    for process in each.ours():
-        os.kill(process, signal.SIGKILL)
+    each.kill()
     assert ending(docker, name) == "exited 0"  # as often as a call of its was interrupted
 
 

@@ -447,7 +447,7 @@ def test_an_engine_that_hangs_holds_only_the_first_ctrl_c_up(private: Private, f
         os.killpg(helper.process.pid, signal.SIGINT)
         wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", helper.port)), "nobody listens any more")
         os.killpg(helper.process.pid, signal.SIGINT)
-        assert helper.process.wait(4) == 130
+        assert helper.process.wait(4) in (130, -signal.SIGINT)  # docker may die of the second, as a shell's 130
     finally:
         os.kill(private.pid(), signal.SIGCONT)
     wait_until(lambda: private.docker("ps", "-aq").stdout.count("\n") == 1, "the helper is removed", 30)
