@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from docker_nsenter.commands.install import loader
 
+from ..starting import BEGIN, PLAIN
 from ..weaken import weakened
 from .conftest import plan_for, run_plan
 
@@ -143,23 +144,41 @@ def test_a_root_of_a_user_namespace_may_use_the_hosts_files(library: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("spoiled", "status"),
-    [("", 0), ("__pycache__/enter.{}.bundle", 125), ("enter", 125), ("enter/steps.py", 125)],
-    ids=["nothing", "the bundle", "its directory", "a source that changes"],
+    [
+        ("", 0),
+        ("__pycache__/errors.{}.pyc", 0),
+        ("__pycache__/enter.{}.bundle", 125),
+        ("__pycache__/start.{}.bundle", 125),
+        ("enter", 125),
+        ("enter/steps.py", 125),
+        ("loader.py", 125),
+    ],
+    ids=[
+        "nothing",
+        "a file that is not run",
+        "a bundle",
+        "the first one",
+        "a directory",
+        "a source that changes",
+        "the first one's source",
+    ],
 )
 def test_what_is_run_from_a_bundle_is_roots_alone(
     unshared: Unshared, library: Path, tmp_path: Path, spoiled: str, status: int
 ) -> None:
     """Who changes a source behind a bundle has it run from the source, and refused."""
     package, marker = library / "docker_nsenter", tmp_path / "marker"
-    start = f"import sys; sys.path.insert(0, {str(library)!r}); from docker_nsenter import "
     (package / "__pycache__").mkdir()
     words = [*by_loader(Path(os.path.realpath(sys.executable))), "-I", "-S", "-B", "-X", "utf8", "-c"]
-    subprocess.run([*words, start + "bundle; bundle.write()"], check=True)
+    subprocess.run([*words, PLAIN + "from docker_nsenter import bundle; bundle.write()", str(library)], check=True)
     if spoiled:
         place = package / spoiled.format(sys.implementation.cache_tag)
+        place.is_dir() or place.touch()
         os.chown(place, 1000, 1000)
         if place.suffix == ".py":
             place.write_text(place.read_text() + "\n")
-    line = [*words, start + "__main__; __main__.main()", "nsenter", f"pid:{unshared()}", "touch", str(marker)]
+    first = package / f"__pycache__/start.{sys.implementation.cache_tag}.bundle"
+    line = [*words, BEGIN + "from docker_nsenter.__main__ import main; main()", str(library), str(first)]
+    line += ["nsenter", f"pid:{unshared()}", "touch", str(marker)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, marker.exists()) == (status, status == 0), done.stderr

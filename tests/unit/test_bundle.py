@@ -10,14 +10,10 @@ import pytest
 from docker_nsenter.enter import hints
 from docker_nsenter.planning import plan
 
+from ..starting import BEGIN, PLAIN
+
 PACKAGE = Path(__file__).resolve().parents[2] / "plugin/docker_nsenter"
 NOT_BUNDLED = ("docker_nsenter.bundle", "docker_nsenter.loader")
-# What the launcher does where there is a bundle, and where there is none
-BEGIN = (
-    "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
-    "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); "
-)
-PLAIN = "import sys; library = sys.argv.pop(1); sys.path.insert(0, library); "
 
 
 @pytest.fixture
