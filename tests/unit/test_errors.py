@@ -160,7 +160,9 @@ def lacking() -> None:
     target = SimpleNamespace(status={"CapBnd": [0]})
     own = {"CapBnd": [0], "CapPrm": [0]}
     wanted = {"capabilities": {"base": "container", "add": 1 << 19, "drop": 0}}
-    _resolve_capabilities(entry(plan=wanted, target=target, own_status=own, credentials=None, joined=[]))
+    _resolve_capabilities(
+        entry(plan=wanted, target=target, own=SimpleNamespace(status=own), credentials=None, joined=[])
+    )
 
 
 def listening(reply: bytes) -> endpoints.Endpoint:

@@ -61,7 +61,7 @@ def _previewed(entry: Entry) -> "Restrictions":
 def _of_entry(entry: Entry) -> "Restrictions":
     """Say what the kernel would say of the command; it is what verify.py asks for before the command starts."""
     plan, own = entry.plan, restrictions.of_self()
-    status = {**entry.own_status, **expected(entry)}
+    status = {**entry.own.status, **expected(entry)}
     if entry.credentials:
         status["Groups"] = entry.host_groups()
     filters = seccomp.wanted_filters(entry.target, plan["seccomp"])

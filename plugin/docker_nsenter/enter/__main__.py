@@ -139,7 +139,7 @@ def _take_steps(plan: "Plan", text: bytes, start: Start, own: Own, docker: int) 
 
     launch = Launch(entry, docker, channels, installer, inside=inside)
     if plan["why"]:
-        launch.tracer = Tracer(entry.filters, entry.filter_count, plan, entry.own_status["CapEff"][0])
+        launch.tracer = Tracer(entry.filters, entry.filter_count, plan, entry.own.status["CapEff"][0])
     return launch.run()
 
 

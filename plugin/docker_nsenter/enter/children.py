@@ -29,7 +29,7 @@ def begin(entry: Entry, channels: Channels) -> "NoReturn":
         channels.say("F", "install", len(INSTALL) - 1, problem.errno, "clone")
         posix._exit(125)
     if pid == 0:
-        exeseal.entitle(entry.words, entry.title("connector") if entry.connector else "")
+        exeseal.entitle(entry.own.words, entry.title("connector") if entry.connector else "")
         take("command", entry, channels)
         command.execute(entry, channels)
     channels.say("P", pid)
@@ -53,7 +53,7 @@ def _begin_pids(entry: Entry, channels: Channels) -> None:
         entry.keep.append(held)
         return
     posix.close(held)
-    exeseal.entitle(entry.words, entry.title("init"))
+    exeseal.entitle(entry.own.words, entry.title("init"))
     take("init", entry, channels)
     channels.close_inner()
     posix.read(gate, 1)

@@ -33,7 +33,7 @@ class Own:
         present = posix.listdir("/proc/self/ns")
         self.namespaces = {name: namespaces.ours(name) for name in namespaces.NAMES if name in present}
         self.cgroups = cgroups.own()
-        lsm.active()
+        lsm.active()  # which remembers it
 
 
 class Entry:
@@ -71,8 +71,7 @@ class Entry:
         self.recordings: list[Recording] = []
         self.keep: list[int] = []  # descriptors above 2 that the command's process needs until execve
         self.environment: dict[bytes, bytes] = {}
-        self.own_status, self.initial_userns, self.ours = own.status, own.initial_userns, {**own.namespaces}
-        self.own_cgroups, self.words = own.cgroups, own.words
+        self.own, self.ours = own, {**own.namespaces}
         if host_mounts >= 0:
             self.ours["mnt"] = posix.readlink(f"/proc/self/fd/{host_mounts}")
 
@@ -129,13 +128,13 @@ def resolve(entry: Entry) -> None:
     wanted = plan["no_new_privs"]
     if wanted is None:
         wanted = target.status["NoNewPrivs"] == [1]
-    entry.no_new_privs = wanted or entry.own_status["NoNewPrivs"] == [1]
+    entry.no_new_privs = wanted or entry.own.status["NoNewPrivs"] == [1]
     entry.label = lsm.choose(target, plan["apparmor"], plan["selinux"], needed=plan["apparmor_needed"])
     if entry.label:
         entry.files_label = lsm.label_of_files(target)
         lsm.permitted(entry.label)
     if plan["limits"]:
-        may_raise = entry.initial_userns and entry.own_status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
+        may_raise = entry.own.initial_userns and entry.own.status["CapEff"][0] & capabilities.SYS_RESOURCE != 0
         entry.limits = Limits(target, may_raise=may_raise)
     _resolve_capabilities(entry)
 
@@ -165,7 +164,7 @@ def _refuse_foreign_files(entry: Entry) -> None:
 def _resolve_capabilities(entry: Entry) -> None:
     """Cut the Plan's capabilities to what the caller still has; who is not root holds only what was added."""
     planned = entry.plan["capabilities"]
-    ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
+    ceiling = entry.own.status["CapBnd"][0] & entry.own.status["CapPrm"][0]
     base = ceiling if planned["base"] == "caller" else entry.target.status["CapBnd"][0]
     add, drop = planned["add"], planned["drop"]
     lacking = add & ~ceiling

@@ -41,7 +41,7 @@ def _clone_into(cgroup: int) -> int:
 
 def _install(entry: Entry, channels: Channels) -> "NoReturn":
     """Be the installer: join, drop, fork the command's process (children.py), end."""
-    exeseal.entitle(entry.words, entry.title("installer"))
+    exeseal.entitle(entry.own.words, entry.title("installer"))
     _default_signals(entry)
     channels.close_supervisors()
     entry.keep += channels.inner()
@@ -51,7 +51,7 @@ def _install(entry: Entry, channels: Channels) -> "NoReturn":
 
 def _default_signals(entry: Entry) -> None:
     """Give the command the signals that docker gives: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
-    ours = entry.own_status["SigIgn"][0] | entry.own_status["SigCgt"][0]
+    ours = entry.own.status["SigIgn"][0] | entry.own.status["SigCgt"][0]
     for number in valid_signals():
         if ours >> (number - 1) & 1:
             signal(number, SIG_DFL)

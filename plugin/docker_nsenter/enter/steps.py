@@ -44,7 +44,7 @@ def _shelter(entry: Entry) -> None:
     # map_files opens for CAP_CHECKPOINT_RESTORE in the initial user namespace only
     seen = "pid" in entry.joined or entry.own_pids
     most = entry.target.status["CapBnd"][0] | entry.plan["capabilities"]["add"] * entry.own_pids
-    if entry.initial_userns and entry.host_mounts < 0 and seen and readonly_host.needed(most, entry.joined):
+    if entry.own.initial_userns and entry.host_mounts < 0 and seen and readonly_host.needed(most, entry.joined):
         entry.start_again()
 
 
@@ -58,11 +58,11 @@ def _hold(entry: Entry) -> None:
 
 def _open_cgroups(entry: Entry) -> None:
     wanted = entry.plan["cgroups"]
-    only = "" if entry.initial_userns else entry.plan["target"]["container"]
+    only = "" if entry.own.initial_userns else entry.plan["target"]["container"]
     try:
-        entry.cgroups = cgroups.Cgroups(entry.target, entry.own_cgroups, wanted=wanted, only=only)
+        entry.cgroups = cgroups.Cgroups(entry.target, entry.own.cgroups, wanted=wanted, only=only)
     except PermissionError:
-        if entry.initial_userns:
+        if entry.own.initial_userns:
             raise
         raise cgroups.not_delegated() from None
     if wanted and entry.cgroups.frozen():
@@ -87,7 +87,7 @@ def _count_filters(entry: Entry) -> None:
 
 
 def _entitle(entry: Entry) -> None:
-    exeseal.entitle(entry.words, entry.title("supervisor"))
+    exeseal.entitle(entry.own.words, entry.title("supervisor"))
 
 
 def _read_config(entry: Entry) -> None:
@@ -137,7 +137,7 @@ def _prepare_stdio(entry: Entry) -> None:
     uid = entry.host_id(entry.credentials.uid, "uid_map") if entry.credentials else posix.geteuid()
     root = entry.target.root() if "mnt" in plan["namespaces"] else entry.open_root()
     labels = entry.label, entry.files_label
-    entry.io = stdio.prepare(plan, root, labels, uid, initial_userns=entry.initial_userns)
+    entry.io = stdio.prepare(plan, root, labels, uid, initial_userns=entry.own.initial_userns)
     if entry.credentials:
         stdio.give_to(entry.io, uid)
 
@@ -176,7 +176,7 @@ def _copy_filters(entry: Entry) -> None:
     entry.forbids_fork = not all(seccomp.allows(each.program, *syscalls.FORK_SIBLING) for each in entry.filters)
     # who holds SYS_PTRACE may look into the visible process: it must have its filter at once
     watched = target.status["CapBnd"][0] & capabilities.SYS_PTRACE
-    entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.initial_userns))
+    entry.late_filters = not watched and (entry.no_new_privs or (entry.forbids_fork and not entry.own.initial_userns))
 
 
 def _raise_limits(entry: Entry) -> None:

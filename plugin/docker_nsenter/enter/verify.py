@@ -76,9 +76,9 @@ def expected(entry: "Entry") -> dict[str, list[int]]:
         "CapInh": [entry.ambient],
         "CapAmb": [entry.ambient],
         "NoNewPrivs": [int(entry.no_new_privs)],
-        "Seccomp": [2] if entry.filter_count else entry.own_status["Seccomp"],
-        "Seccomp_filters": [entry.filter_count + entry.own_status.get("Seccomp_filters", [0])[0]],
-        "Umask": [0o022] if entry.credentials else entry.own_status["Umask"],
+        "Seccomp": [2] if entry.filter_count else entry.own.status["Seccomp"],
+        "Seccomp_filters": [entry.filter_count + entry.own.status.get("Seccomp_filters", [0])[0]],
+        "Umask": [0o022] if entry.credentials else entry.own.status["Umask"],
     }
     if entry.credentials:
         fields["Uid"] = [entry.host_id(entry.credentials.uid, "uid_map")] * 4

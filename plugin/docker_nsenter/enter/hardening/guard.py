@@ -71,7 +71,7 @@ def _hold(entry: "Entry", seen: Seen) -> None:
     if unique:
         entry.guard = unique & -unique
         return
-    ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
+    ceiling = entry.own.status["CapBnd"][0] & entry.own.status["CapPrm"][0]
     dropped = entry.plan["capabilities"]["drop"]
     able = [1 << capabilities.NUMBERS[name] for name in capabilities.HARMLESS]
     able = [bit for bit in able if bit & ceiling & ~seen.bounding]
@@ -229,14 +229,14 @@ def _weigh(seen: Seen, entry: "Entry", pid: int, bounding: int, *, hosts: bool, 
 
     `above` tells that it is of a user namespace above the command's: the owner of that has every capability there.
     """
-    ceiling = entry.own_status["CapBnd"][0] & entry.own_status["CapPrm"][0]
+    ceiling = entry.own.status["CapBnd"][0] & entry.own.status["CapPrm"][0]
     takes = bounding & capabilities.SYS_PTRACE
     # perfmon_capable: environ, auxv and maps open to both (may_access_mm in kernel/fork.c, seen with Linux 6.18)
-    reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.initial_userns else 0
-    module = bounding & capabilities.SYS_MODULE and entry.initial_userns
+    reads = bounding & (capabilities.SYS_ADMIN | capabilities.PERFMON) if entry.own.initial_userns else 0
+    module = bounding & capabilities.SYS_MODULE and entry.own.initial_userns
     at_home = "user" not in entry.joined or above  # its capabilities are those of the host's user namespace
     # In a user namespace of an engine's own a container with all of them still has its own files only
-    everything = entry.initial_userns and not ceiling & ~bounding
+    everything = entry.own.initial_userns and not ceiling & ~bounding
     if at_home and (module or everything or (hosts and takes and bounding & capabilities.SYS_ADMIN)):
         seen.root = seen.root or (pid if named else 0)
     elif takes or above or (at_home and reads):
