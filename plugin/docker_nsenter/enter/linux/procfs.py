@@ -45,7 +45,7 @@ def lines(path: "str | bytes", *, at: "int | None" = None) -> "Iterator[bytes]":
 def read_all(fd: int, limit: int = LIMIT) -> bytes:
     """Read a descriptor to its end; OSError(E2BIG) past `limit` bytes."""
     parts, size = [], 0
-    while chunk := posix.read(fd, 16384):
+    while chunk := posix.read(fd, 65536):
         parts.append(chunk)
         size += len(chunk)
         if size > limit:
