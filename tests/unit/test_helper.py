@@ -1,5 +1,6 @@
 """The helper's image, what this machine's Python needs, and the frames between client and helper."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from docker_nsenter.engine.endpoints import Endpoint
 from docker_nsenter.enter.session.frames import LARGEST, Frames, frame
-from docker_nsenter.routes.helper import images
+from docker_nsenter.routes.helper import images, reaper
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +50,7 @@ def test_what_is_bound_covers_python_its_library_and_the_loader() -> None:
         if Path(needed).exists():
             assert any(Path(needed).is_relative_to(path) for path in paths), needed
     assert not any("site-packages" in path for path in paths)
+
+
+def test_the_layer_that_is_ours_to_remove_is_that_of_the_empty_archive() -> None:
+    assert reaper.NOTHING == f"sha256:{hashlib.sha256(images.EMPTY).hexdigest()}"

@@ -19,7 +19,7 @@ HEAD = 8
 MAKER = ("routes/__init__", "routes/seccomp_profile", "engine/__init__", "engine/endpoints", "errors")
 LABEL = "com.github.docker-nsenter.helper"
 DEFAULT = "python:3.13-slim-bookworm"
-IMPORTS = 10
+IMPORTS = 10  # attempts
 EMPTY = bytes(10240)  # a tar archive of nothing
 
 
