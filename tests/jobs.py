@@ -103,11 +103,15 @@ class Typist:
         self.shell.expect(r"got=theirs\r")
         assert self.after() == 0
 
-    def _stop_and_fg(self, options: "list[str]") -> None:
-        self.enter("sleep 1; echo do''ne", options, NULL)
+    def _stop(self, script: str, options: "list[str]") -> None:
+        """Begin what reads nothing, and stop it by ^Z once it runs."""
+        self.enter(script, options, NULL)
         self.shell.expect(r"\bin\r")
         self.shell.send("\x1a")
         self.shell.expect(STOPPED)
+
+    def _stop_and_fg(self, options: "list[str]") -> None:
+        self._stop("sleep 1; echo do''ne", options)
         self.status()
         assert modes(self.shell) == self.before
         self.shell.sendline("fg")
@@ -115,18 +119,12 @@ class Typist:
         assert self.status() == 0
 
     def _stop_and_bg(self, options: "list[str]") -> None:
-        self.enter("sleep 1; exit 3", options, NULL)
-        self.shell.expect(r"\bin\r")
-        self.shell.send("\x1a")
-        self.shell.expect(STOPPED)
+        self._stop("sleep 1; exit 3", options)
         self.shell.sendline("bg; wait %1" if self.name != "zsh" else "bg; wait %+")
         self.status()
 
     def _stop_and_kill(self, options: "list[str]") -> None:
-        self.enter(f"sleep {LASTING}", options, NULL)
-        self.shell.expect(r"\bin\r")
-        self.shell.send("\x1a")
-        self.shell.expect(STOPPED)
+        self._stop(f"sleep {LASTING}", options)
         self.shell.sendline("kill %1; kill -CONT %1; wait" if self.name != "zsh" else "kill %+; kill -CONT %+; wait")
         self.status()
 
