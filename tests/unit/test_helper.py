@@ -53,4 +53,4 @@ def test_what_is_bound_covers_python_its_library_and_the_loader() -> None:
 
 
 def test_the_layer_that_is_ours_to_remove_is_that_of_the_empty_archive() -> None:
-    assert reaper.NOTHING == f"sha256:{hashlib.sha256(images.EMPTY).hexdigest()}"
+    assert f"sha256:{hashlib.sha256(images.EMPTY).hexdigest()}" == reaper.NOTHING
