@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from docker_nsenter.enter.linux import syscalls
 
 from ..conftest import Call, Run, children, wait_until
 from .conftest import build, stop_and_continue
@@ -143,6 +144,44 @@ def test_a_suspended_job_is_reaped_while_it_sleeps(
     outer.sendline("fg; echo status=$?")
     outer.expect(r"status=137")
     outer.close(force=True)
+
+
+def cross(pid: int) -> None:
+    """Send SIGCONT when the kernel has taken SIGTSTP out, and before its handler has begun."""
+    syscalls.ptrace(syscalls.PTRACE_SEIZE, pid, 0, 0)
+    os.kill(pid, signal.SIGTSTP)
+    for number, then, request in (
+        (signal.SIGTSTP, signal.SIGCONT, syscalls.PTRACE_CONT),
+        (signal.SIGCONT, 0, syscalls.PTRACE_DETACH),
+    ):
+        while (status := os.waitpid(pid, 0)[1]) >> 8 != number:
+            syscalls.ptrace(syscalls.PTRACE_CONT, pid, 0, os.WSTOPSIG(status))
+        if then:
+            os.kill(pid, then)
+        syscalls.ptrace(request, pid, 0, number)
+
+
+@pytest.mark.parametrize("whose", ["ours", "the helper's", "the helper's client"])
+def test_a_stop_that_is_taken_back_at_once_is_over(run: Run, docker: Call, engine: Engine, whose: str) -> None:
+    name = run()
+    words = ["docker", "nsenter", *ROUTES[whose != "ours"], name, "sh", "-c", "echo in; sleep 2.125; exit 3"]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    client = subprocess.Popen(words, env=engine, **streams, preexec_fn=os.setpgrp)  # type: ignore[call-overload] # noqa: PLW1509 - not an orphaned one
+    try:
+        assert client.stdout and client.stdout.readline() == b"in\n"
+        cross(children(client.pid)[0] if whose == "the helper's client" else supervisor(name))
+        wait_until(lambda: not state(docker, name, "2.125"), "it goes on and ends", 20)
+        os.killpg(client.pid, signal.SIGCONT)  # told of a stop that was not its caller's wish, it has stopped
+        assert client.wait(20) == 3
+    finally:
+        client.kill()
+        client.communicate()
+
+
+def supervisor(name: str) -> int:
+    """Find who watches over the command in this container."""
+    title = f"docker-nsenter: {name} (supervisor)".encode()
+    return next(int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if p.read_bytes().startswith(title))
 
 
 def test_a_stop_from_inside_is_not_the_callers(run: Run, docker: Call, engine: Engine) -> None:

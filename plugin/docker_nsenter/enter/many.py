@@ -13,7 +13,7 @@ from time import monotonic
 from . import errors, jsonlite
 from .errors import EntryError
 from .hardening import powerless, secure_path
-from .linux import syscalls
+from .linux import signals, syscalls
 from .session import client, collector
 from .session.terminal import Terminal
 from .start import Start
@@ -135,6 +135,7 @@ class Conductor:
             self.dropped = True
             posix.close(self.alive)
             powerless.carrier(self.group, self.files)
+            signals.in_turn()
 
     # --- while they run -----------------------------------------------------------------------------------------
 

@@ -261,6 +261,10 @@ def prlimit64(pid: int, resource: int, new: "bytearray | int", old: "bytearray |
     return _call("prlimit64", 302, 261, pid, resource, new, old)
 
 
+def rt_sigaction(signum: int, act: "bytearray | int", oldact: "bytearray | int") -> int:
+    return _call("rt_sigaction", 13, 134, signum, act, oldact, 8)
+
+
 def sched_setscheduler(pid: int, policy: int, param: bytearray) -> int:
     return _call("sched_setscheduler", 144, 119, pid, policy, param)
 

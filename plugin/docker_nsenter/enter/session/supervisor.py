@@ -7,6 +7,7 @@ from time import monotonic
 
 from .. import errors
 from ..errors import EntryError, say
+from ..linux import signals
 from . import client, pumps
 from .status import exit_status
 from .terminal import VINTR, VQUIT, VSUSP, Terminal, set_window_size, window_size
@@ -79,6 +80,7 @@ class Supervisor:
         """Take over the command that runs now; `early` are the signals that came before."""
         self.pid = pid
         posix.write(self._writer, bytes((*early, _signal.SIGCHLD)))  # who ended before we listened is reaped at once
+        signals.in_turn()
 
     def run(self) -> int:
         """Wait for the command's end and return its exit status."""

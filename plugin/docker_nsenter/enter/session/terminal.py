@@ -4,7 +4,7 @@ import posix
 from _signal import SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGSTOP, SIGTSTP, SIGTTOU, getsignal, pthread_sigmask, signal
 from fcntl import ioctl
 
-from ..linux import syscalls
+from ..linux import signals, syscalls
 from ..linux.procfs import read
 
 # struct termios (asm-generic/termbits.h): iflag, oflag, cflag, lflag of 4 bytes each, a line discipline, 19 characters
@@ -65,6 +65,7 @@ class Terminal:
             signal(SIGTSTP, SIG_IGN)
             posix.kill(0, SIGTSTP)
             signal(SIGTSTP, before)
+            signals.in_turn()
         if posix.getpgid(posix.getppid()) != posix.getpgrp():
             posix.kill(posix.getpid(), SIGSTOP)
 

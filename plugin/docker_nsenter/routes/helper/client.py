@@ -158,6 +158,7 @@ class Client:
         for number in (signal.SIGWINCH, *(signal.Signals[f"SIG{name}"] for name in SIGNALS)):
             if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTSTP:
                 signal.signal(number, lambda *_: None)
+        streams.in_turn()
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 

@@ -44,6 +44,14 @@ def pipe() -> tuple[int, int]:
     return ends
 
 
+def in_turn() -> None:
+    """See SIGTSTP and SIGCONT in the order in which they came, where the kernel can be told to (a Mac's only by C)."""
+    if sys.platform == "linux":
+        from ...enter.linux import signals
+
+        signals.in_turn()
+
+
 def fill_standard() -> None:
     """Open /dev/null on each of 0, 1, 2 that the caller closed, so that no other file gets that number."""
     for fd in (0, 1, 2):
