@@ -13,14 +13,16 @@ ENFORCE = Path("/sys/fs/selinux/enforce")
 ADMIN = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023"
 
 
+def enabled() -> str:
+    """Name the security module of this machine, which may have none."""
+    names = ENABLED.read_text().split(",") if ENABLED.exists() else []
+    return next((name for name in ("selinux", "apparmor") if name in names), "")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def module() -> str:
     """Name the security module; without one there is nothing to test."""
-    names = ENABLED.read_text().split(",") if ENABLED.exists() else []
-    for name in ("selinux", "apparmor"):
-        if name in names:
-            return name
-    pytest.fail("neither AppArmor nor SELinux is enabled on this machine")
+    return enabled() or pytest.fail("neither AppArmor nor SELinux is enabled on this machine")
 
 
 @pytest.fixture
