@@ -78,21 +78,27 @@ class Machine:
         assert count in (None, len(found)), found
         return found
 
-    def listen(self, path: str, room: int = 0) -> socket.socket:
-        """Listen at a path of the machine's, as a journal or syslog does; without reading, `room` is all there is."""
+    def listen(self, path: str, *, full: bool = False) -> socket.socket:
+        """Listen at a path of the machine's, as a journal or syslog does; perhaps with a queue that has no room."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         listener.bind(f"{self.root}/{path}")
         os.chmod(f"{self.root}/{path}", 0o666)
         listener.settimeout(10)
-        for _ in range(room):
-            filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        while full and self._fill(path):  # a sender's own room ends before a queue of 512, which systemd sets
+            pass
+        return listener
+
+    def _fill(self, path: str) -> bool:
+        """Send what one sender can; tell whether that was anything."""
+        sent = False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
             filler.setblocking(False)
             try:
                 while True:
                     filler.sendto(b"x", f"{self.root}/{path}")
+                    sent = True
             except BlockingIOError:
-                pass
-        return listener
+                return sent
 
     def end(self) -> None:
         """End all that was started here."""

@@ -146,13 +146,13 @@ def test_a_stuck_journal_holds_nothing_up(machine: Machine, unshared: Unshared) 
         return time.monotonic() - begun
 
     without = min(entry() for _ in range(3))
-    journal = machine.listen(JOURNAL, room=1)
+    journal = machine.listen(JOURNAL, full=True)
     assert min(entry() for _ in range(5)) < without + 1.0
     assert journal.recv(10) == b"x"
 
 
 def test_a_record_that_had_no_room_is_sent_when_there_is(machine: Machine, unshared: Unshared) -> None:
-    journal = machine.listen(JOURNAL, room=1)
+    journal = machine.listen(JOURNAL, full=True)
     plan = plan_for(unshared(), "sh", "-c", "echo begun; sleep 2", journal=CALLER)
     records: list[dict[str, str]] = []
 
@@ -199,7 +199,7 @@ def test_where_a_record_is_demanded_there_is_no_entry_without_it(
     sentence = "docker nsenter: this machine wants a journal line for each command, and its journal takes none\n"
     done = run_plan(plan, before=machine.before)
     assert (done.returncode, done.stderr) == (125, sentence)
-    stuck = machine.listen(JOURNAL, room=1)
+    stuck = machine.listen(JOURNAL, full=True)
     done = run_plan(plan, before=machine.before)
     assert (done.returncode, done.stderr) == (125, sentence)
     assert not mark.exists()
