@@ -20,6 +20,19 @@ apt_install() { # packages...: as root on Debian and its kin; elsewhere say what
     return 1
 }
 
+mirror() { # print the Debian mirror of this machine's apt
+    sources=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true)
+    found=$(echo "$sources" | awk '/^URIs:/ { print $2; exit } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^http/) { print $i; exit } }')
+    echo "${found:?no Debian mirror in the sources of apt}"
+}
+
+passed_already() { # lines, platform, suite, more...: is there a line from a commit that had the same plugin, tests and more?
+    last=$(awk -F'\t' -v p="$2" -v s="$3" '$2 == p && $5 == s { last = $6 ~ /passed/ ? $3 : "" } END { print last }' "$1")
+    suite=${3%%::*}
+    shift 3
+    [ -n "$last" ] && git diff --quiet "$last" -- plugin tests ':!tests/left_out.txt' ':!tests/*/test_*.py' "$suite" "$@" 2>/dev/null
+}
+
 find_python() { # print an interpreter of 3.10 or newer, by absolute path and never a shim
     names="/usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11 python3.10"
     if [ "$(uname -s)" = Darwin ]; then # Xcode's python3 is 3.9, and without Xcode a stub that opens a dialog
