@@ -41,7 +41,9 @@ VOID = "what the file would give (set-user-ID, capabilities) is not given"
 WHOLE_MAP = [b"0", b"0", b"4294967295"]
 MAKES_DEVICES = ("mknod", "mknodat")
 MOUNTS = ("mount", "umount2", "pivot_root", "ptrace")  # what docker's AppArmor profile refuses
-USERNS = "/sys/kernel/security/apparmor/features/namespaces/userns_create"  # AppArmor has a say since Linux 6.7
+# AppArmor has a say about new user namespaces: since Linux 6.7, and before in Ubuntu's
+USERNS = (("mask", b"userns_create"), ("userns_create", b"yes"))
+FEATURES = "/sys/kernel/security/apparmor/features/namespaces"
 
 
 def noticed(number: int, arguments: list[int], errno: int, filters: "list[Filter]") -> bool:
@@ -138,10 +140,13 @@ def _profiled(name: str, arguments: list[int]) -> bool:
 
 
 def _mediates_users() -> bool:
-    try:
-        return read(USERNS).startswith(b"yes")
-    except OSError:  # an older kernel, or a helper that does not see it
-        return False
+    for name, said in USERNS:
+        try:
+            if said in read(f"{FEATURES}/{name}"):
+                return True
+        except OSError:  # an older kernel, or a helper that does not see it
+            continue
+    return False
 
 
 def _modules(thread: int, layers: list[str], options: list[str], *, known: bool) -> None:
