@@ -33,6 +33,7 @@ class Endings:
         self._bounds = bounds
         self._names: dict[int, str] = {}
         self._signals: dict[int, tuple[int, int, int]] = {}  # the last one's number, code, sender
+        self._met: dict[int, Refused] = {}  # the limit that it tells of, read while the process is there
         self._inside = _number_inside(pid)
         self._killer = self._sender = ""
 
@@ -49,6 +50,8 @@ class Endings:
         if len(self._signals) < MOST:
             own = sender and sender == _number_inside(thread)
             self._signals[thread] = number, code, ITSELF if own else sender
+            if number in LIMITS:  # after the end its parent, or the kernel for it, may be quicker than we are
+                self._met[thread] = self._bounds.rlimit(thread, LIMITS[number], 0, self._name(thread))
             if thread == self.pid and number != _signal.SIGCHLD:
                 self._sender = self._name_inside(sender)
 
@@ -68,7 +71,9 @@ class Endings:
 
     def ended(self, thread: int, status: int) -> "Refused | None":
         """Say what ended a process, if that is the command or a limit was the cause."""
-        name = self._names.pop(thread, "") or ("the command" if thread == self.pid else "a process that it started")
+        name = self._name(thread)
+        self._names.pop(thread, None)
+        met = self._met.pop(thread, None)
         number, code, sender = self._signals.pop(thread, (0, 0, 0))
         if not posix.WIFSIGNALED(status) or posix.WTERMSIG(status) in QUIET:
             return None
@@ -79,14 +84,18 @@ class Endings:
                 return killed
         if number != ending:
             code = sender = 0
-        if ending in LIMITS and (code > 0 or sender == ITSELF):  # the kernel sends SIGXFSZ in the process's own name
-            refused = self._bounds.rlimit(thread, LIMITS[ending], 0, name)
+        if met and number == ending and (code > 0 or sender == ITSELF):  # the kernel sends SIGXFSZ in its own name
+            refused = met
         elif thread == self.pid or code > 0:
             refused = Refused(name, 0, [self._sent(ending, code if number == ending else None, sender)], [])
         else:
             return None
         refused.reason = f"ended by {one(SIGNAL, ending)} ({ending})"
         return refused
+
+    def _name(self, thread: int) -> str:
+        """Say what a process is called."""
+        return self._names.get(thread) or ("the command" if thread == self.pid else "a process that it started")
 
     def _sent(self, ending: int, code: "int | None", sender: int) -> str:
         """Say who sent the signal."""
