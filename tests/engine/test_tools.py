@@ -66,9 +66,9 @@ def copy_with_libraries(root: Path, program: str, to: str, libraries: str) -> No
     shutil.copy(program, root / to)
     for word in subprocess.check_output(["ldd", program], text=True).split():
         if word.startswith("/"):
-            loader = "/ld-linux" in word
-            (root / "lib64").mkdir(exist_ok=True)
-            shutil.copy(word, root / ("lib64" if loader else libraries))
+            place = os.path.dirname(word)[1:] if "/ld-linux" in word else libraries  # programs name it: /lib64, /lib
+            (root / place).mkdir(exist_ok=True)
+            shutil.copy(word, root / place)
 
 
 def mounts(pid: int) -> bytes:
