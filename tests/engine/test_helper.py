@@ -16,7 +16,7 @@ from typing import Any
 
 import pexpect
 import pytest
-from docker_nsenter.engine.endpoints import Endpoint
+from docker_nsenter.engine.endpoints import DEFAULT_HOST, Endpoint
 from docker_nsenter.routes.helper import images, reaper
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
@@ -143,7 +143,8 @@ def test_who_may_not_ask_the_engine_is_told_so_in_one_sentence(
     assert done.returncode == 125
     assert done.stderr.startswith("docker nsenter: permission denied on the engine's socket")
     hints = done.stderr.splitlines()[1:]
-    line = f"sudo docker -H {engine['DOCKER_HOST']} nsenter {name} true"
+    host = "" if engine["DOCKER_HOST"] == DEFAULT_HOST else f"-H {engine['DOCKER_HOST']} "
+    line = f"sudo docker {host}nsenter {name} true"
     assert all(hint.endswith(line) for hint in hints), hints
 
 
