@@ -65,6 +65,7 @@ class Remote:
             self._listener = socket.create_server(("127.0.0.1", 0))
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.place / "ca.pem"))
             context.verify_mode = ssl.CERT_REQUIRED
+            context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
             context.load_cert_chain(self.place / "server.pem", self.place / "server-key.pem")
             threading.Thread(target=self._accept, args=(self._listener, context), daemon=True).start()
         port = self._listener.getsockname()[1]
@@ -74,8 +75,9 @@ class Remote:
 
     def _make_certificates(self) -> None:
         new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        self._run(*new, "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem")
-        (self.place / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        signs = ["-addext", "keyUsage=critical,keyCertSign"]
+        self._run(*new, *signs, "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem")
+        (self.place / "names").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
         for name in ("cert", "server"):
             key = "key.pem" if name == "cert" else "server-key.pem"
             request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", SUBJECT, "-keyout", key]
