@@ -28,9 +28,9 @@ mirror() { # print the Debian mirror of this machine's apt
 
 passed_already() { # lines, platform, suite, more...: is there a line from a commit that had the same plugin, tests and more?
     last=$(awk -F'\t' -v p="$2" -v s="$3" '$2 == p && $5 == s { last = $6 ~ /passed/ ? $3 : "" } END { print last }' "$1")
-    suite=${3%%::*}
+    of=${3%%::*}
     shift 3
-    [ -n "$last" ] && git diff --quiet "$last" -- plugin tests ':!tests/left_out.txt' ':!tests/*/test_*.py' "$suite" "$@" 2>/dev/null
+    [ -n "$last" ] && git diff --quiet "$last" -- plugin tests ':!tests/left_out.txt' ':!tests/*/test_*.py' "$of" "$@" 2>/dev/null
 }
 
 find_python() { # print an interpreter of 3.10 or newer, by absolute path and never a shim
