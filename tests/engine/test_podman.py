@@ -30,7 +30,7 @@ def engine(engine: dict[str, str]) -> Iterator[dict[str, str]]:
     environment = {**engine, "DOCKER_HOST": f"unix://{place}/socket"}
     service = [*words, "--cgroup-manager=cgroupfs", "system", "service", "-t", "0", environment["DOCKER_HOST"]]
     with (place / "log").open("wb") as log:
-        own = {**os.environ, "TMPDIR": str(place)}  # where uploads that break off leave a file each
+        own = {**os.environ, "TMPDIR": str(place)}  # where each image that is loaded leaves a file
         process = subprocess.Popen(service, env=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     asked = ["docker", "version", "-f", "{{.Server.Version}}"]
     try:
