@@ -129,10 +129,9 @@ def _call(name: str, x86: int, arm64: int, *arguments: "int | bytes | bytearray"
     for argument in arguments:
         if isinstance(argument, int):
             words.append(argument)
-            continue
-        buffer = argument if isinstance(argument, bytearray) else bytearray(argument + b"\0")
-        memory.append((_Char * len(buffer)).from_buffer(buffer))
-        words.append(addressof(memory[-1]))
+        else:
+            memory.append(argument if isinstance(argument, bytearray) else bytearray(argument + b"\0"))
+            words.append(address(memory[-1]))
     words += (0,) * (6 - len(words))
     while (result := int(_syscall(arm64 if ARM64 else x86, *words))) == -1:
         errno = get_errno()
@@ -144,7 +143,7 @@ def _call(name: str, x86: int, arm64: int, *arguments: "int | bytes | bytearray"
 
 def address(buffer: bytearray) -> int:
     """Tell where a buffer lies in memory, for structures that hold pointers; the caller keeps it alive."""
-    return int(addressof((_Char * len(buffer)).from_buffer(buffer)))
+    return addressof(_Char.from_buffer(buffer)) if buffer else 0  # an array type for each length costs 12 us
 
 
 def memory_copy(target: int, source: int, size: int) -> None:
