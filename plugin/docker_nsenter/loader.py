@@ -7,14 +7,16 @@ import gc
 import marshal
 import posix
 import sys
-from _frozen_importlib import ModuleSpec
+from _frozen_importlib import ModuleSpec, module_from_spec
+from _frozen_importlib_external import ExtensionFileLoader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
-    # of a bundle: the module, whether it is a package, its source's path, time in nanoseconds and size
-    Row = tuple[str, bool, str, int, int, CodeType]
+    # of a bundle: the module, whether it is a package, its file's path, time in nanoseconds and size; code is None for
+    # an extension
+    Row = tuple[str, bool, str, int, int, CodeType | None]
 
 DEBUG = {"-D", "--debug"}
 BEGUN: list[bool] = []  # from the bundle of the start
@@ -100,6 +102,11 @@ class Loader:
     def run(self, row: "Row") -> None:
         """Do all that importing a module does, without the importer's ways."""
         name, package, file, _, _, code = row
+        if code is None:
+            extension = ExtensionFileLoader(name, file)
+            sys.modules[name] = module_from_spec(ModuleSpec(name, extension, origin=file))
+            extension.exec_module(sys.modules[name])
+            return
         module = sys.modules[name] = type(sys)(name)
         parent, _, last = name.rpartition(".")
         names = module.__dict__
