@@ -126,18 +126,22 @@ LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K
 
 def carrier(pid: int, files: "Iterable[int]") -> None:
     """Keep these descriptors, and the right to signal the process `pid`, its group and our own."""
-    capset.give_up(KILL)
-    confine(pid, files)
+    drop(KILL, files, carriers(pid))
 
 
-def confine(pid: int, files: "Iterable[int]", also: "Iterable[int]" = (), recordings: "Iterable[int]" = ()) -> None:
-    """Have a carrier that has given up its power keep no more than that; it may signal `also` these.
+def carriers(pid: int, also: "Iterable[int]" = (), recordings: "Iterable[int]" = ()) -> bytes:
+    """Write the filter of who carries for the process `pid`; it may signal `also` these.
 
     Of `recordings` a line that was not written whole may be cut off.
     """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
+    return program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))})
+
+
+def confine(files: "Iterable[int]", code: bytes) -> None:
+    """Have a carrier that has given up its power keep no more than these descriptors and what its filter allows."""
     close_others(files)
-    install(program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))}))
+    install(code)
 
 
 def watcher(files: "Iterable[int]") -> None:
@@ -155,9 +159,8 @@ def writer(files: "Iterable[int]") -> None:
 
 def drop(keep: int, files: "Iterable[int]", code: bytes) -> None:
     """Close, drop, and install the filter, which is the last call that it does not know."""
-    close_others(files)
     capset.give_up(keep)
-    install(code)
+    confine(files, code)
 
 
 def install(program: bytes) -> None:

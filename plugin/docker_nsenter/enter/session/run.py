@@ -71,8 +71,8 @@ class Run:
             raise
         status = 125
         try:
-            self._go(plan, undo)
-            status = 0 if plan["detach"] else self._watch(pid, journal)
+            code = self._go(pid, plan, undo)
+            status = 0 if plan["detach"] else self._watch(pid, journal, code)
         except EntryError as refusal:
             status = refusal.status
             raise
@@ -81,22 +81,27 @@ class Run:
                 journal.end(status, *self.session.carried())
         return status
 
-    def _go(self, plan: "Plan", undo: "Undo") -> None:
-        """Let the process execute, and tell a failure from the end of its words, which is the command's begin."""
+    def _go(self, pid: int, plan: "Plan", undo: "Undo") -> bytes:
+        """Let the process execute, and tell a failure from the end of its words, which is the command's begin.
+
+        Return the filter of the carrier that this process will be, which is written meanwhile.
+        """
         try:
             self._channels.go()
+            relay = {posix.getppid()} if self.session.helper else set()
+            code = powerless.carriers(pid, relay, [recording.fd for recording in self.session.recordings])
             for report in self.words:
                 raise failures.explain(report, {}, plan)
         except (EntryError, OSError):
             undo()
             raise
+        return code
 
-    def _watch(self, pid: int, journal: Journal) -> int:
+    def _watch(self, pid: int, journal: Journal, code: bytes) -> int:
         """Carry the command's bytes and signals until it ends."""
         session = self.session
         session.journal = journal
-        relay = {posix.getppid()} if session.helper else set()
-        powerless.confine(pid, session.files(), relay, [recording.fd for recording in session.recordings])
+        powerless.confine(session.files(), code)
         session.begin(pid, self._early)
         return session.run()
 
