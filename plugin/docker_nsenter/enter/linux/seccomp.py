@@ -186,8 +186,9 @@ def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
     syscalls.ptrace(syscalls.PTRACE_INTERRUPT, thread, 0, 0)
     while _await_stop(thread) >> 16 != 128:  # PTRACE_EVENT_STOP: ours, or a group stop
         pass
+    filters: list[Filter] = []
     try:
-        filters = [read_filter(thread, index) for index in range(count)]
+        filters += [read_filter(thread, index) for index in range(count)]
         # asked while nothing can take its number: is it still the one that was chosen?
         chosen = posix.access(f"/proc/{target.pid}/task/{thread}", 0) or _session(thread) == target.pid
         if not chosen or not target.alive():
@@ -195,9 +196,9 @@ def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
         return filters
     finally:
         if syscalls.MACHINE == "aarch64":
-            _begin_again(thread, call)
+            _begin_again(thread, call, filters)
         else:
-            _restart_call(thread)
+            _restart_call(thread, filters)
         syscalls.ptrace(syscalls.PTRACE_DETACH, thread, 0, 0)
 
 
@@ -223,13 +224,13 @@ def read_filter(thread: int, index: int) -> Filter:
     return Filter(bytes(program), int.from_bytes(metadata[8:12], "little"))
 
 
-def _restart_call(thread: int) -> None:
+def _restart_call(thread: int, filters: list[Filter]) -> None:
     """Make an interrupted call start again instead of failing with EINTR (x86-64)."""
     registers = _registers(thread, X86_REGISTERS)
     if registers[X86_ORIG_RAX] < 0:  # it was running, not in a call
         return
     result = registers[X86_RAX]
-    if result == -EINTR or (result == -ERESTART_RESTARTBLOCK and _denies_restart(thread)):
+    if result == -EINTR or (result == -ERESTART_RESTARTBLOCK and _denies_restart(thread, filters)):
         registers[X86_RAX] = -ERESTARTSYS
         _set_registers(thread, registers)
 
@@ -250,7 +251,7 @@ def _call_of(thread: int) -> list[int]:
     return [int(word, 0) for word in words] if len(words) == 9 else []
 
 
-def _begin_again(thread: int, call: list[int]) -> None:
+def _begin_again(thread: int, call: list[int], filters: list[Filter]) -> None:
     """Undo what the stop did to a call (arm64).
 
     The kernel has left its result in the register of the first argument, or has put that back and moved the program
@@ -267,7 +268,7 @@ def _begin_again(thread: int, call: list[int]) -> None:
         registers[0] = first - (1 << 64) if first >> 63 else first
         registers[ARM64_PC] = counter - ARM64_SVC_SIZE
         _set_registers(thread, registers)
-    elif same and registers[ARM64_PC] == counter - ARM64_SVC_SIZE and _denies_restart(thread):
+    elif same and registers[ARM64_PC] == counter - ARM64_SVC_SIZE and _denies_restart(thread, filters):
         _replace_restart(thread, number)
 
 
@@ -306,11 +307,11 @@ def _set_registers(thread: int, registers: "memoryview[int]") -> None:
     syscalls.ptrace_regset(syscalls.PTRACE_SETREGSET, thread, syscalls.NT_PRSTATUS, bytearray(registers))
 
 
-def _denies_restart(thread: int) -> bool:
-    """Ask all filters of a stopped thread, also those it added itself, whether restart_syscall would be its end."""
+def _denies_restart(thread: int, filters: list[Filter]) -> bool:
+    """Ask all filters of a stopped thread whether restart_syscall would be its end: the oldest, and what it added."""
     index = 0
     try:
-        while allows(read_filter(thread, index).program, SYSCALL_RESTART[syscalls.MACHINE]):
+        while allows((filters[index:] or [read_filter(thread, index)])[0].program, SYSCALL_RESTART[syscalls.MACHINE]):
             index += 1
     except OSError as problem:
         if problem.errno != ENOENT:  # behind the last
@@ -346,8 +347,17 @@ def pretends(program: bytes) -> bool:
 
     That is how a setuid that does nothing is made for a program that relies on it.
     """
-    codes, constants = program[::8], memoryview(program).cast("I")[1::2].tolist()
-    return RETURN_A in codes or (RETURN, RETURN_ERRNO_0) in zip(codes, constants, strict=True)
+    codes = program[::8]
+    return RETURN_A in codes or RETURN in (codes[at] for at in _places(program, RETURN_ERRNO_0, 0, len(codes)))
+
+
+def _places(program: bytes, constant: int, first: int, end: int) -> "Iterator[int]":
+    """Yield where a constant stands among some instructions, which are not taken apart for it: there may be 4096."""
+    at = 8 * first
+    while (at := program.find(constant.to_bytes(4, "little"), at, 8 * end)) >= 0:
+        if at % 8 == 4:
+            yield at // 8
+        at += 1
 
 
 def allows(program: bytes, number: int, first: int = 0) -> bool:
@@ -359,13 +369,13 @@ def allows(program: bytes, number: int, first: int = 0) -> bool:
 def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
     """Interpret classic BPF over struct seccomp_data and return its SECCOMP_RET_* value (bpf(4))."""
     data = number.to_bytes(4, "little") + syscalls.AUDIT_ARCH.to_bytes(4, "little") + bytes(8) + arguments
-    a = x = at = 0
-    memory = [0] * 16
+    a, x, at, memory = 0, 0, 0, [0] * 16
     words = memoryview(program).cast("Q")  # struct sock_filter: code of 2 bytes, jt, jf, k of 4
-    codes, otherwise, constants = program[::8], program[3::8], memoryview(program).cast("I")[1::2].tolist()
+    codes, otherwise = program[::8], program[3::8]
     while True:
         if codes[at] == JUMPS_IF_EQUAL[0] and not otherwise[at]:
-            at = _chain(codes, otherwise, constants, at, a)
+            chain = max(len(codes[at:].lstrip(JUMPS_IF_EQUAL)), len(otherwise[at:].lstrip(b"\0")))
+            at = next(_places(program, a, at, len(codes) - chain), len(codes) - chain)
         word = words[at]
         code, k = word & 0xFFFF, word >> 32
         at += 1
@@ -386,13 +396,6 @@ def decide(program: bytes, number: int, arguments: bytes = bytes(48)) -> int:
             at += word >> 16 & 0xFF if met else word >> 24 & 0xFF
         else:  # MISC
             a, x = (x, x) if code & 0xF8 else (a, a)
-
-
-def _chain(codes: bytes, otherwise: bytes, constants: list[int], at: int, a: int) -> int:
-    """Pass over what is most of a filter, one `is it call n?` after the other, to the first yes or to the end."""
-    left = max(len(codes[at:].lstrip(JUMPS_IF_EQUAL)), len(otherwise[at:].lstrip(b"\0")))
-    asked = constants[at : len(codes) - left]
-    return at + (asked.index(a) if a in asked else len(asked))
 
 
 def _alu(operation: int, a: int, operand: int) -> int:
