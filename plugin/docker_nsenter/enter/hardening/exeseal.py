@@ -29,6 +29,8 @@ NAME = bytearray(b"docker-nsenter\0")
 LARGEST = 1 << 20
 # /proc/self/stat's fields (proc(5)) in the order of struct prctl_mm_map; 0 stands for the break, which is not there
 STAT_FIELDS = (26, 27, 45, 46, 47, 0, 28, 48, 49, 50, 51)
+ARG_START, ARG_END, ENV_END = 48, 49, 51
+layout: list[int] = []  # those fields by their numbers, once they have been read: that takes 0.1 ms
 
 
 def sealed(pid: "int | str") -> bool:
@@ -68,9 +70,8 @@ def in_place() -> None:
     readable = posix.open(f"/proc/self/fd/{empty}", posix.O_RDONLY | posix.O_CLOEXEC)
     posix.close(empty)  # a file that is open for writing can't be executed
     try:
-        fields = read("/proc/self/stat").rpartition(b")")[2].split()
-        words = [int(fields[number - 3]) if number else syscalls.brk(0) for number in STAT_FIELDS]
-        addresses = b"".join(word.to_bytes(8, "little") for word in words)
+        places = [_place(number) if number else syscalls.brk(0) for number in STAT_FIELDS]
+        addresses = b"".join(place.to_bytes(8, "little") for place in places)
         auxv = bytes(12)  # none: left as it is
         syscalls.prctl_mm_map(bytearray(addresses + auxv + readable.to_bytes(4, "little")))
     finally:
@@ -145,8 +146,14 @@ def _memory() -> int:
 
 def words() -> tuple[int, int, int]:
     """Find this process's words, which /proc/PID/cmdline shows: where they begin, where they and where all ends."""
-    fields = read("/proc/self/stat").rpartition(b")")[2].split()
-    return int(fields[48 - 3]), int(fields[49 - 3]), int(fields[51 - 3])  # arg_start, arg_end, env_end
+    return _place(ARG_START), _place(ARG_END), _place(ENV_END)
+
+
+def _place(number: int) -> int:
+    """Say where something stands in this process's memory, by the number of its field; it stays there."""
+    if not layout:
+        layout[:] = 0, 0, 0, 0, *map(int, read("/proc/self/stat").rpartition(b")")[2].split()[1:])
+    return layout[number]
 
 
 def entitle(place: tuple[int, int, int], text: str) -> None:

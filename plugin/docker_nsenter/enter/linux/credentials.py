@@ -23,11 +23,8 @@ class Credentials:
 
     def __init__(self, uid: int, gid: int, groups: list[int], home: str, shell: str) -> None:
         """Hold what the look-up found; home and shell may be empty."""
-        self.uid = uid
-        self.gid = gid
-        self.groups = groups
-        self.home = home
-        self.shell = shell
+        self.uid, self.gid, self.groups = uid, gid, groups
+        self.home, self.shell = home, shell
 
 
 def read_inside(root: int, path: bytes) -> bytes:

@@ -48,8 +48,7 @@ class Filter:
 
     def __init__(self, program: bytes, flags: int) -> None:
         """Take the instructions and the SECCOMP_FILTER_FLAG_* that the kernel reports."""
-        self.program = program
-        self.flags = flags
+        self.program, self.flags = program, flags
 
 
 def wanted_filters(target: Target, policy: str) -> int:
@@ -171,13 +170,9 @@ def _children(pid: int) -> list[int]:
     return [int(word) for each in lists for word in each.split()]
 
 
-def _stat(pid: int) -> list[bytes]:
-    """Read /proc/PID/stat from its third field, the state; a thread that is gone is dead."""
-    return read_if_there(f"/proc/{pid}/stat").rpartition(b")")[2].split() or [b"X", b"0", b"0", b"0"]
-
-
 def _session(pid: int) -> int:
-    return int(_stat(pid)[3])
+    """Read the sixth field of /proc/PID/stat; 0 of a thread that is gone."""
+    return int((read_if_there(f"/proc/{pid}/stat").rpartition(b")")[2].split() or [b"0"] * 4)[3])
 
 
 def _read_all(target: Target, thread: int, count: int) -> list[Filter]:
@@ -324,9 +319,8 @@ def install(filters: list[Filter]) -> None:
     """Install the filters on this thread, oldest first; needs no_new_privs or CAP_SYS_ADMIN (seccomp(2))."""
     for each in filters:
         program = bytearray(each.program)
-        descriptor = bytearray((len(program) // 8).to_bytes(8, "little"))
-        descriptor += syscalls.address(program).to_bytes(8, "little")
-        syscalls.seccomp(syscalls.SECCOMP_SET_MODE_FILTER, each.flags, descriptor)
+        descriptor = (len(program) // 8).to_bytes(8, "little") + syscalls.address(program).to_bytes(8, "little")
+        syscalls.seccomp(syscalls.SECCOMP_SET_MODE_FILTER, each.flags, bytearray(descriptor))
 
 
 def suspend(pid: int) -> None:
