@@ -106,6 +106,8 @@ RECORD = (
     "wrap = lambda run: lambda self, module: (run(self, module), done.append(module.__name__)); "
     "L.exec_module, X.exec_module = wrap(L.exec_module), wrap(X.exec_module)"
 )
+# What is only for when something goes wrong: read with the others, for later nothing may be, but not taken apart
+SELDOM = tuple(f"{__package__}.enter.{name}" for name in ("hints", "session.failures"))
 # Python's own that are found by their file, too, where they are not part of it: to look for one costs 0.2 ms
 EXTENSIONS = ("_ctypes", "_socket", "fcntl", "select")
 
@@ -129,7 +131,9 @@ def _row(name: str) -> "Row":
     for node in list(ast.walk(tree)):
         _strip(node)
     code = compile(ast.fix_missing_locations(tree), file, "exec", dont_inherit=True, optimize=2)
-    return name, file == package, file, found.st_mtime_ns, found.st_size, _without_lines(code)
+    code = _without_lines(code)
+    packed = marshal.dumps(code) if name in SELDOM else code
+    return name, file == package, file, found.st_mtime_ns, found.st_size, packed
 
 
 def _strip(node: "ast.AST") -> None:

@@ -14,15 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
-    # of a bundle: the module, whether it is a package, its file's path, time in nanoseconds and size; code is None for
-    # an extension
-    Row = tuple[str, bool, str, int, int, CodeType | None]
+    # of a bundle: the module, whether it is a package, its file's path, time in nanoseconds and size, its code: packed
+    # where it seldom runs, None for an extension
+    Row = tuple[str, bool, str, int, int, CodeType | bytes | None]
 
 DEBUG = {"-D", "--debug"}
 BEGUN: list[bool] = []  # from the bundle of the start
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
 LATE = {f"{__package__}.enter.launch": "watch"}
+packed: "dict[str, Row]" = {}  # what has been read, and runs when it is imported
 
 
 def begin(loader: "ModuleType", rows: "list[Row]") -> bool:
@@ -84,7 +85,9 @@ def _run(rows: "list[Row]") -> bool:
     loader = Loader()
     sys.meta_path.insert(0, loader)
     for row in rows:
-        if row[0] not in sys.modules:
+        if type(row[5]) is bytes:
+            packed[row[0]] = row
+        elif row[0] not in sys.modules:
             loader.run(row)
     return True
 
@@ -107,6 +110,8 @@ class Loader:
             sys.modules[name] = module_from_spec(ModuleSpec(name, extension, origin=file))
             extension.exec_module(sys.modules[name])
             return
+        if isinstance(code, bytes):
+            code = marshal.loads(code)  # noqa: S302 - as trusted as the bundle
         module = sys.modules[name] = type(sys)(name)
         parent, _, last = name.rpartition(".")
         names = module.__dict__
@@ -120,10 +125,13 @@ class Loader:
             setattr(sys.modules[parent], last, module)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        """Load the stage of a late module; it is the spec's."""
-        if name not in LATE:
+        """Load the stage of a late module, or one that was packed; it is the spec's."""
+        if name in packed:
+            self.run(packed.pop(name))
+        elif name in LATE:
+            load(LATE[name])
+        else:
             return None
-        load(LATE[name])
         return sys.modules[name].__spec__ if name in sys.modules else None
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":

@@ -26,15 +26,31 @@ def test_an_entry_reads_its_modules_from_the_bundles(
 ) -> None:
     """A module that is opened by itself costs 0.1 ms; what typer, rich and the SDK cost is 60 ms and more."""
     name = run("--security-opt", "seccomp=unconfined")
-    plugin = f"{engine['DOCKER_CONFIG']}/cli-plugins/docker-nsenter"
-    line = [word.format(name, config=engine["DOCKER_CONFIG"]) for word in words]
-    trace = tmp_path / "trace"
-    command = ["strace", "-f", "-e", "trace=openat", "-o", str(trace), plugin, *line]
-    subprocess.run(command, env=engine, check=True, stdin=subprocess.DEVNULL, timeout=60)
+    done, opened = opened_by([word.format(name, config=engine["DOCKER_CONFIG"]) for word in words], engine, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert opened == {"start", "enter", "watch", "plan"}
+
+
+def test_an_error_is_worded_by_what_was_read_before(engine: dict[str, str], run: Run, tmp_path: Path) -> None:
+    """By then nobody has the power to read what only root's capabilities could."""
+    name = run("--security-opt", "seccomp=unconfined")
+    done, opened = opened_by(["nsenter", name, "strace"], engine, tmp_path)
+    assert done.returncode == 127
+    assert "cannot run strace: no such program on the PATH" in done.stderr
+    assert f"hint: docker nsenter --tools host {name} strace" in done.stderr
+    assert opened == {"start", "enter", "watch", "plan"}
+
+
+def opened_by(
+    words: list[str], engine: dict[str, str], place: Path
+) -> tuple["subprocess.CompletedProcess[str]", set[str]]:
+    """Run a line; return how it ended, and the names of the files of code that it opened."""
+    plugin, trace = f"{engine['DOCKER_CONFIG']}/cli-plugins/docker-nsenter", place / "trace"
+    command = ["strace", "-f", "-e", "trace=openat", "-o", str(trace), plugin, *words]
+    done = subprocess.run(command, env=engine, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     opened = re.findall(r'"([^"]*\.(?:pyc?|bundle))"', trace.read_text())
-    names = {path.rpartition("/")[2].partition(".")[0] for path in opened if "docker_nsenter" in path}
-    assert names == {"start", "enter", "watch", "plan"}
     assert [path for path in opened if "site-packages" in path] == []
+    return done, {path.rpartition("/")[2].partition(".")[0] for path in opened if "docker_nsenter" in path}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="scripts/floor.py knows the system calls of x86-64")

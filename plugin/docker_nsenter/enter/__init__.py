@@ -12,14 +12,15 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 | process, phase | holds | files |
 |---|---|---|
 | installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, children.py, start.py, errors.py, jsonlite.py, config.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py |
-| supervisor, before | all of root's | as above, launch.py, verify.py, told.py, hints.py, jsonwrite.py, linux/signals.py, hardening/powerless.py, hardening/secure_path.py, session/terminal.py, session/journal.py, session/pumps.py, session/supervisor.py, session/run.py, session/failures.py |
+| supervisor, before | all of root's | as above, launch.py, verify.py, told.py, jsonwrite.py, linux/signals.py, hardening/powerless.py, hardening/secure_path.py, session/terminal.py, session/journal.py, session/pumps.py, session/supervisor.py, session/run.py |
 | supervisor, after | KILL | as above |
 | many: who starts the others | all of root's, after the last start KILL | as above, many.py |
 | many: the collector | nothing | as above, session/collector.py |
 | command's process | what the Plan says | those of the installer, whose copy it is |
 
 Both drop while the command waits for its go. The test also counts what runs before that.
-Loaded before, run only after: command.py, children.py, told.py, hints.py, jsonwrite.py, linux/signals.py, hardening/powerless.py.
+Loaded before, run only after: command.py, children.py, told.py, jsonwrite.py, linux/signals.py, hardening/powerless.py.
+What words an error, session/failures.py and hints.py, is read before and run only after, where there is one.
 Of session/ only some functions run before, which open what is carried later: the test finds them.
 
 The installer is forked from the supervisor before that loads what it watches with, so its row comes first. With --tools both

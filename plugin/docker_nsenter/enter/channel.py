@@ -12,6 +12,11 @@ from select import poll
 LONGEST = 4000  # bytes of a line: a pipe takes it at once (PIPE_BUF)
 
 
+def number(text: str) -> int:
+    """Read a small whole number of a child's; -1 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
 class Channels:
     """Hold the pipe with the children's words and the pipe with the supervisor's go."""
 

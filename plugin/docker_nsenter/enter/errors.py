@@ -11,6 +11,7 @@ UNCONFINED: "Change" = {"add": ["--security-opt", "seccomp=unconfined"]}
 MOUNT: "Change" = {"add": ["--mount"]}
 ROOT: "Change" = {"without": ["-w", "--workdir"], "add": ["-w", "/"]}
 CHANGES: "tuple[Change, ...]" = ({}, UNCONFINED, MOUNT, ROOT)  # what the installer tells the supervisor by number
+CANNOT_BE = "the process that starts the command sent an invalid report"
 reports = 2  # where a EntryError is said: standard error, or what collects for many entries
 
 

@@ -9,13 +9,12 @@ from _signal import SIGKILL
 from time import sleep
 
 from . import told
-from .channel import Channels
+from .channel import Channels, number
 from .entry import Entry
-from .errors import EXEC, EntryError, say
+from .errors import CANNOT_BE, EXEC, EntryError, say
 from .hardening import secure_path
 from .linux import capset, seccomp
 from .linux.capabilities import KILL
-from .session import failures
 from .session.journal import Journal
 from .session.run import Run
 from .session.supervisor import Supervisor
@@ -64,6 +63,8 @@ class Launch:
         if report:
             status = self._undo()
             capset.hold(0)
+            from .session import failures  # half a millisecond, which only a failure is worth
+
             raise failures.explain(report, LABELS, entry.plan, status)
         capset.hold(KILL)
         entry.io.close_inner()
@@ -79,8 +80,8 @@ class Launch:
         self._meanwhile()
         ready = False
         for word, rest in self._run.words:
-            if word == "P" and not self.pid and failures.number(rest) > 0:
-                self._adopt(failures.number(rest))
+            if word == "P" and not self.pid and number(rest) > 0:
+                self._adopt(number(rest))
             elif word == "N" and not self.pid:
                 say("the container's filter asks its supervisor about some calls, which fail here (ENOSYS)")
             elif word == "S" and not self.pid:
@@ -121,7 +122,7 @@ class Launch:
         try:
             posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT)
         except ChildProcessError:  # ECHILD: not one of ours
-            raise EntryError(failures.CANNOT_BE) from None
+            raise EntryError(CANNOT_BE) from None
         self.pid = pid
         cgroups = self.entry.cgroups
         if cgroups and cgroups.unified >= 0 and not self._inside:

@@ -4,7 +4,8 @@ import posix
 from _signal import SIGALRM
 
 from .. import hints
-from ..errors import CHANGES, EXEC, UNCONFINED, EntryError, printable
+from ..channel import number
+from ..errors import CANNOT_BE, CHANGES, EXEC, UNCONFINED, EntryError, printable
 from ..target import ended
 from .status import describe
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from .run import Report
 
 NOT_FOUND = 127
-CANNOT_BE = "the process that starts the command sent an invalid report"
 TOOLS: "Change" = {"add": ["--tools", "host"]}
 # Of the copy of a seccomp filter: what a person can do something about, by its errno
 COPY, ESRCH, ETIMEDOUT = "copy the container's seccomp filter", 3, 110
@@ -88,8 +88,3 @@ def _is_here(name: str, plan: "Plan") -> bool:
     """Tell whether --tools host would find a program."""
     here = any(posix.access(f"{folder}/{name}", posix.X_OK) for folder in ("/usr/bin", "/usr/sbin", "/bin", "/sbin"))
     return here and not plan["tools"] and "mnt" in plan["namespaces"]
-
-
-def number(text: str) -> int:
-    """Read a small whole number of a child's; -1 for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
