@@ -37,7 +37,7 @@ loader.begin(loader, rows) or sys.path.insert(0, library)
 # the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
-    "watch": ("enter.launch",),
+    "watch": ("enter.launch", "enter.session.failures"),
     "plan": (
         "commands.dispatch",
         "commands.enter",

@@ -47,7 +47,9 @@ def opened_by(
     """Run a line; return how it ended, and the names of the files of code that it opened."""
     plugin, trace = f"{engine['DOCKER_CONFIG']}/cli-plugins/docker-nsenter", place / "trace"
     command = ["strace", "-f", "-e", "trace=openat", "-o", str(trace), plugin, *words]
-    done = subprocess.run(command, env=engine, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, check=False, env=engine, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
     opened = re.findall(r'"([^"]*\.(?:pyc?|bundle))"', trace.read_text())
     assert [path for path in opened if "site-packages" in path] == []
     return done, {path.rpartition("/")[2].partition(".")[0] for path in opened if "docker_nsenter" in path}
