@@ -79,7 +79,18 @@ def by_a_link(library: Path) -> Path:
     return home
 
 
-@pytest.mark.parametrize("spoil", [somebodys, one_file, compiled, directory_above, everybodys, a_groups, by_a_link])
+def by_somebodys_link(library: Path) -> Path:
+    """In a directory like /tmp only who owns a link can make it lead elsewhere."""
+    library.parent.chmod(0o1777)
+    library.symlink_to(library.rename(library.with_name("roots")))
+    os.chown(library, 1000, 1000, follow_symlinks=False)
+    return library
+
+
+SPOILED = (somebodys, one_file, compiled, directory_above, everybodys, a_groups, by_a_link, by_somebodys_link)
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
 def test_root_takes_no_code_that_others_can_change(
     unshared: Unshared, library: Path, tmp_path: Path, spoil: Callable[[Path], Path]
 ) -> None:

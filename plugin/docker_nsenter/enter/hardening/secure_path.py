@@ -21,6 +21,7 @@ TRUSTED_GROUPS = (0, 50)  # root, and Debian's staff, which may write /usr/local
 # How many modules had been loaded when all was in order: it is once for all that are forked then
 _checked: list[int] = []
 S_IWGRP, S_IWOTH, S_ISVTX = 0o020, 0o002, 0o1000
+S_IFMT, S_IFLNK = 0o170000, 0o120000
 
 
 def check(more: "Iterable[str]" = ()) -> None:
@@ -40,70 +41,59 @@ def check(more: "Iterable[str]" = ()) -> None:
 
 
 def open_to_others(files: "Iterable[str]") -> "str | None":
-    """Name the first of these files, and of the directories above them, that is not root's alone."""
+    """Name the first of these files, of the directories above, and of what links lead to, that is not root's alone."""
     seen: set[str] = set()
-    for file in files:
+    for file in (places := [*files]):
         place = file
         while place not in seen:
             seen.add(place)
-            if _open_to_others(posix.stat(place or "/")):
+            # the links of /proc are no paths of ours: they are followed to the files of another root
+            found = posix.stat(place) if place.startswith("/proc/") else posix.lstat(place or "/")
+            if _open_to_others(found):
                 return place
-            place = place.rpartition("/")[0]
+            above = place.rpartition("/")[0]
+            if found.st_mode & S_IFMT == S_IFLNK:
+                to = posix.readlink(place)
+                places.append(to if to.startswith("/") else f"{above}/{to}")
+            place = above
     return None
 
 
 def _files() -> "Iterator[str]":
-    """Yield the files whose code runs here, by the names they were loaded by and by their real ones."""
+    """Yield the files whose code runs here, by the names they were loaded by."""
+    yield sys.executable
     directories: set[str] = set()
-    program = sys.executable
-    for name in (program, *_links(program)):
-        yield name
-        directories.add(name.rpartition("/")[0])
     bundled = False
     for module in tuple(sys.modules.values()):
         file: str | None = getattr(module, "__file__", None)
         loader = getattr(module, "__loader__", None)
         if not file or loader is FrozenImporter:  # frozen: it is a part of the program
             continue
-        directories.add(file.rpartition("/")[0])
+        directory = file.rpartition("/")[0]
         if hasattr(loader, "bundled"):  # not this file was run, but it would be if it changed
+            yield directory
             bundled = True
         else:
             yield file
-    for directory in directories:
+            directories.add(directory)
+    for directory in {*directories, PACKAGE}:
         if PACKAGE in directory:
-            yield from _compiled(f"{directory}/__pycache__", bundled=bundled)
-        opened = posix.open(directory or "/", posix.O_PATH | posix.O_CLOEXEC)
-        yield posix.readlink(f"/proc/self/fd/{opened}")
-        posix.close(opened)
+            yield from _compiled(f"{directory}/__pycache__", ".bundle" if bundled and directory == PACKAGE else "")
 
 
-def _compiled(directory: str, *, bundled: bool) -> "Iterator[str]":
-    """Yield a directory of compiled files of the package, and those that are what is really run."""
+def _compiled(directory: str, kind: str) -> "Iterator[str]":
+    """Yield a directory of compiled files of the package, and those of a kind, which may be what is really run."""
     try:
         names = posix.listdir(directory)
     except FileNotFoundError:
         return
     yield directory
-    yield from (f"{directory}/{name}" for name in names if not bundled or name.endswith(".bundle"))
-
-
-def _links(path: str) -> "Iterator[str]":
-    """Follow a chain of links, as venv/bin/python -> /usr/bin/python3 -> python3.11 is one."""
-    for _ in range(40):
-        try:
-            to = posix.readlink(path)
-        except OSError as problem:
-            if problem.errno != 22:  # EINVAL: no link, but the file itself
-                raise
-            return
-        path = to if to.startswith("/") else f"{path.rpartition('/')[0]}/{to}"
-        yield path
+    yield from (f"{directory}/{name}" for name in names if name.endswith(kind))
 
 
 def _open_to_others(found: posix.stat_result) -> bool:
-    """Tell whether others than root may write a file, or put another into a directory."""
-    mode = found.st_mode
+    """Tell whether others than root may write a file, put another into a directory, or replace a link."""
+    mode = found.st_mode if found.st_mode & S_IFMT != S_IFLNK else 0
     if mode & S_IWOTH and not mode & S_ISVTX:
         return True
     group = found.st_gid if mode & S_IWGRP else 0
