@@ -8,7 +8,7 @@ import marshal
 import posix
 import sys
 from _frozen_importlib import ModuleSpec, module_from_spec
-from _frozen_importlib_external import ExtensionFileLoader
+from _frozen_importlib_external import ExtensionFileLoader, spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class Loader:
         name, package, file, _, _, code = row
         if code is None:
             extension = ExtensionFileLoader(name, file)
-            sys.modules[name] = module_from_spec(ModuleSpec(name, extension, origin=file))
+            found = spec_from_file_location(name, file, loader=extension)
+            assert found
+            sys.modules[name] = module_from_spec(found)  # with its file, which is looked for by secure_path.py
             extension.exec_module(sys.modules[name])
             return
         if isinstance(code, bytes):
