@@ -96,8 +96,8 @@ def _needed(names: tuple[str, ...]) -> list[str]:
     imports = "; ".join(f"import {__package__}.{name}" for name in names)
     code = f"import sys; sys.path.insert(0, {PACKAGE.rpartition('/')[0]!r}); {RECORD}; {imports}; print(*done)"
     loaded = check_output([sys.executable, "-I", "-S", "-B", "-c", code], text=True).split()
-    ours = (f"{__package__}.", *EXTENSIONS)
-    return [name for name in loaded if name.startswith(ours) and name not in (__name__, *START)]
+    ours = [name for name in loaded if name.startswith(f"{__package__}.") or name in EXTENSIONS]
+    return [name for name in ours if name not in (__name__, *START)]
 
 
 # Code that lists the modules in the order in which they have been run
@@ -109,7 +109,7 @@ RECORD = (
 # What is only for when something goes wrong: read with the others, for later nothing may be, but not taken apart
 SELDOM = tuple(f"{__package__}.enter.{name}" for name in ("hints", "session.failures"))
 # Python's own that are found by their file, too, where they are not part of it: to look for one costs 0.2 ms
-EXTENSIONS = ("_ctypes", "_socket", "fcntl", "select")
+EXTENSIONS = ("_ctypes", "fcntl", "select")
 
 
 def _row(name: str) -> "Row":
