@@ -257,6 +257,13 @@ LIMITS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str, 
 }
 
 
+# The same of an engine without docker update: what is said, and the option that lifts it in a new container
+ANEW = {
+    "pids": ("the limit of processes (pids: 9, docker run --pids-limit=…) of the container", "--pids-limit=20"),
+    "memory": ("the memory limit (16 MiB, docker run --memory=…) of the container", "--memory=64m"),
+}
+
+
 def holds(capability: str) -> bool:
     """Tell whether we have a capability, which virtual machines keep some of."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
@@ -265,7 +272,7 @@ def holds(capability: str) -> bool:
 
 @pytest.mark.parametrize("title", LIMITS)
 def test_the_limit_or_the_mount_is_named_and_what_lifts_it_works(
-    run: Run, nsenter: Call, engine: dict[str, str], title: str
+    run: Run, nsenter: Call, docker: Call, engine: dict[str, str], title: str
 ) -> None:
     flags, options, command, said, lifting = LIMITS[title]
     if "SYS_RESOURCE" in lifting and not holds("SYS_RESOURCE"):
@@ -274,12 +281,18 @@ def test_the_limit_or_the_mount_is_named_and_what_lifts_it_works(
             "",
         )
     name = run(*flags)
+    anew = ""
+    if title in ANEW and docker("update", *flags, name, check=False).returncode != 0:  # Podman 4.3 has none
+        (said, anew), lifting = ANEW[title], ""
     done = nsenter("--why", *options, name, *command)
     assert done.returncode != 0
     assert said in done.stderr
     assert "failure is the command's own" not in done.stderr
     if not lifting:
         assert "hint: " not in done.stderr
+        if anew:
+            again = nsenter(*options, run(anew), *command)
+            assert again.returncode == 0, again.stderr
         return
     hint = hint_of(done.stderr)
     assert lifting in hint

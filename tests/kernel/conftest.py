@@ -103,7 +103,7 @@ def plan_for(pid: int, *command: str, **changes: Any) -> Plan:
         "tools": None,
         "mounts": [],
         "debug": False,
-        "why": [],
+        "why": None,
         "typed": {"words": ["docker", "nsenter", f"pid:{pid}", *command], "options": 2, "container": 2},
         "record": None,
         "journal": {

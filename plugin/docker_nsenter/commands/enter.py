@@ -34,6 +34,8 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     route, why = local.choose(request.route, container, endpoint)
     if here and route == "helper":
         raise Elsewhere
+    if request.why and endpoint:
+        container.updates = containers.updates(endpoint, container)
     made = make_plan(request, container, environ=environ, stdin_tty=posix.isatty(0), stdout_tty=posix.isatty(1))
     made["route"] = route
     made["journal"].update(asks(environ, endpoint))

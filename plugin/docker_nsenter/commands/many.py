@@ -4,7 +4,7 @@ import posix
 import sys
 
 from ..cli.request import Request
-from ..engine import endpoints, http, selection
+from ..engine import containers, endpoints, http, selection
 from ..enter.jsonwrite import dumps
 from ..errors import CliError, report
 from ..packages import add_packages
@@ -78,6 +78,8 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
     _read_files_once(request, environ)
     tools: PlannedTools | None = None
     for container in chosen.containers:
+        if request.why:
+            container.updates = containers.updates(endpoint, container)
         made = planning.make_plan(request, container, environ=environ, stdin_tty=True, stdout_tty=False)
         made["route"], made["stdin"] = route, False
         made["journal"].update(asks(environ, endpoint))
@@ -85,7 +87,9 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
             add_tools(request, options, made)
             tools = made["tools"]
         made["tools"] = tools
-        made["why"] = [container.name if word == request.container else word for word in made["why"]]
+        if made["why"]:
+            again = made["why"]["again"]
+            made["why"]["again"] = [container.name if word == request.container else word for word in again]
         many.planned.append(Planned(request, container, endpoint, made, why))
     return many
 

@@ -26,6 +26,7 @@ class Container:
     apparmor = selinux = runtime = network_mode = pid_mode = ipc_mode = uts_mode = userns_mode = cgroupns_mode = ""
     pid = oom_score_adj = owner = memory = 0
     tty = privileged = False
+    updates = True  # the engine has docker update
 
     def __init__(self) -> None:
         """Begin with nothing known."""
@@ -66,6 +67,11 @@ def find(endpoint: Endpoint, name: str, *, paused_ok: bool = False) -> Container
     if called:
         posix.write(2, f"docker nsenter: {printable(name)} is container {printable(called)}\n".encode())
     return container
+
+
+def updates(endpoint: Endpoint, container: Container) -> bool:
+    """Tell whether the engine has docker update: Podman 4.3 does not, 5.8 does, and takes nothing but a POST there."""
+    return container.runtime != PODMANS or http.get(endpoint, f"/containers/{container.id}/update")[0] == 405
 
 
 def labels_of(endpoint: Endpoint, image: str) -> object:

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
         file: str
         input: bool
 
+    class PlannedWhy(TypedDict):
+        """The line to type again, an empty word before the container, and whether the engine has docker update."""
+
+        again: list[str]
+        updates: bool
+
     class Identity(TypedDict):
         """Who the command will be: USER[:GROUP] as docker reads it, None for the caller, and --group-add's words."""
 
@@ -74,7 +80,7 @@ if TYPE_CHECKING:
         mounts: list[str]
         tools: PlannedTools | None
         debug: bool
-        why: list[str]
+        why: PlannedWhy | None
         typed: Line
         record: PlannedRecording | None
         journal: dict[str, str]

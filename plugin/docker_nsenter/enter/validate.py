@@ -66,8 +66,8 @@ def _hex(word: str) -> bool:
 
 
 def _why(value: object) -> bool:
-    """Accept the line to type again, with an empty word before the container; nothing where --why was not said."""
-    return value == [] or (isinstance(value, list) and _words(value) and "" in value[:-1])
+    """Accept the line to type again, with an empty word before the container."""
+    return isinstance(value, list) and _words(value) and "" in value[:-1]
 
 
 _words = _list(_text)
@@ -109,7 +109,7 @@ FIELDS: "dict[str, Check]" = {
     "mounts": _some_of("proc", "sys"),
     "tools": _optional(_record(kind=_one_of("host", "tree", "file"), layers=_paths, path=_paths)),
     "debug": _boolean,
-    "why": _why,
+    "why": _optional(_record(again=_why, updates=_boolean)),
     "typed": _record(words=_words, options=_count, container=_count),  # the line, and where these are in it
     "record": _optional(
         _record(

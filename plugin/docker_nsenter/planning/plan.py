@@ -72,7 +72,7 @@ def make_plan(
         "tools": None,  # commands/enter.py adds them: an image may have to be pulled
         "mounts": [] if inside else [show for name, show in MOUNTS if name in request.namespaces],
         "debug": request.debug,
-        "why": request.why,
+        "why": {"again": request.why, "updates": container.updates} if request.why else None,
         "typed": _shown_again(),
         "record": _recording(request, tty=tty),
         "journal": {"entry": "0" * 32, **dict.fromkeys(ASKING, ""), "image": container.image},  # and who asks: enter.py

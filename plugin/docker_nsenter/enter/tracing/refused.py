@@ -18,7 +18,9 @@ class Scene:
     def __init__(self, plan: "Plan", held: int) -> None:
         """Take it from the Plan; `held` are the capabilities that an entry of this caller's can add."""
         self.held = held
-        self.again = plan["why"]  # the words of the line that was typed
+        why = plan["why"]
+        self.again = why["again"] if why else []  # the words of the line that was typed
+        self.updates = why is not None and why["updates"]  # the engine has docker update
         self.joined = set(plan["namespaces"])
         self.container = plan["target"]["container"]
 
