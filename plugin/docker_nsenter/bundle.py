@@ -37,7 +37,7 @@ loader.begin(loader, rows) or sys.path.insert(0, library)
 # the planner
 STAGES = {
     "enter": ("routes.bootstrap",),
-    "watch": ("enter.launch", "enter.session.failures"),
+    "watch": ("enter.launch", "enter.session.failures", "enter.session.guardian"),
     "plan": (
         "commands.dispatch",
         "commands.enter",
@@ -106,8 +106,8 @@ RECORD = (
     "wrap = lambda run: lambda self, module: (run(self, module), done.append(module.__name__)); "
     "L.exec_module, X.exec_module = wrap(L.exec_module), wrap(X.exec_module)"
 )
-# What is only for when something goes wrong: read with the others, for later nothing may be, but not taken apart
-SELDOM = tuple(f"{__package__}.enter.{name}" for name in ("hints", "session.failures"))
+# What only some entries need, when nothing can be read any more: read with the others, but not taken apart
+SELDOM = tuple(f"{__package__}.enter.{name}" for name in ("hints", "session.failures", "session.guardian"))
 # Python's own that are found by their file, too, where they are not part of it: to look for one costs 0.2 ms
 EXTENSIONS = ("_ctypes", "fcntl", "select")
 

@@ -70,7 +70,7 @@ class Launch:
         entry.io.close_inner()
         if entry.plan["debug"]:
             told.taken(entry)
-        session.tracer, session.first, session.tally = self.tracer, entry.target.pidfd, told.tally(entry)
+        told.equip(session, entry, self.tracer)
         journal = Journal(self._root, entry.plan, required=entry.config["journal"] == "required")
         return self._run.command(self.pid, entry.plan, journal, told.held(entry) if journal.fd >= 0 else {}, self._undo)
 

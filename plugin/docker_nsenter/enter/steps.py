@@ -396,4 +396,5 @@ SUPERVISE: "tuple[tuple[str, str], ...]" = (
     ("attach the watcher of --why", "tracing.tracer.Tracer.attach"),
     ("give up all power but to signal the command", "linux.capset.hold"),  # OpenSSH's privilege separation
     ("tell the journal", "session.journal.Journal.start"),  # before the go, or what is demanded would come too late
+    ("start a guardian where the label changes", "session.guardian.begin"),  # execve clears the death signal then
 )

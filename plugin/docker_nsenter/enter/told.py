@@ -1,4 +1,4 @@
-"""Tell of a command that is ready what was done and what it holds: -D and the journal."""
+"""Tell of a command that is ready what was done and what it holds: -D, the journal, and who watches over it."""
 
 import posix
 
@@ -6,6 +6,11 @@ from .entry import Entry
 from .errors import say
 from .linux import capabilities
 from .steps import ROLES, SUPERVISE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .session.supervisor import Supervisor
+    from .tracing.tracer import Tracer
 
 
 def taken(entry: Entry) -> None:
@@ -32,6 +37,10 @@ def held(entry: Entry) -> dict[str, str]:
     }
 
 
-def tally(entry: Entry) -> int:
-    """Name the descriptor at which what connects for --forward tells how much it has carried; -1 for a command."""
-    return entry.connector.told if entry.connector else -1
+def equip(session: "Supervisor", entry: Entry, tracer: "Tracer | None") -> None:
+    """Give the session what it has to know of the entry while the command runs."""
+    session.tracer, session.first = tracer, entry.target.pidfd
+    if entry.connector:
+        session.tally = entry.connector.told
+    if entry.label and not entry.plan["detach"]:
+        session.guardian = entry.own.words, entry.title("guardian")

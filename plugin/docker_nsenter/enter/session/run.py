@@ -87,6 +87,10 @@ class Run:
         Return the filter of the carrier that this process will be, which is written meanwhile.
         """
         try:
+            if self.session.guardian:
+                from . import guardian  # only where a label changes
+
+                guardian.begin(pid, *self.session.guardian)
             self._channels.go()
             relay = {posix.getppid()} if self.session.helper else set()
             code = powerless.carriers(pid, relay, [recording.fd for recording in self.session.recordings])

@@ -36,6 +36,7 @@ class Supervisor:
     tracer: "Tracer | None" = None  # for --why
     tally = -1  # of what connects for --forward: tells at the end what it has carried
     first = -1  # a pidfd of the container's first process, to name its end among many
+    guardian: "tuple[tuple[int, int, int], str] | None" = None  # where one is needed: our words' place, its title
     journal: "Journal | None" = None
     recordings: "tuple[Recording, ...]" = ()
 
