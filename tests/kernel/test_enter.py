@@ -217,3 +217,11 @@ def test_who_ended_before_the_supervisor_listened_is_reaped(unshared: Unshared, 
     done = run_plan(plan_for(unshared("--net"), "sh", "-c", states, namespaces=["net"]), library=library)
     assert done.stdout.count("State") == 1, done.stdout + done.stderr
     assert "zombie" not in done.stdout
+
+
+def test_control_c_in_a_clean_up_that_nobody_called_is_130(unshared: Unshared, tmp_path: Path) -> None:
+    """A generator that is left half-way cleans up when it is forgotten, and Python prints what is raised there."""
+    last = "            yield rest\n    finally:\n"
+    library = weakened(tmp_path, ("enter/linux/procfs.py", last, f"{last}        posix.kill(posix.getpid(), 2)\n"))
+    done = run_plan(plan_for(unshared("--net"), "true", namespaces=["net"]), library=library)
+    assert (done.returncode, done.stderr) == (130, "")

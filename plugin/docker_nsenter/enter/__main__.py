@@ -21,6 +21,7 @@ MANY = b'{"many": '  # how the head of many Plans begins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
     from typing import NoReturn
 
     from .plan import Plan
@@ -72,7 +73,7 @@ def _protect(*, sealed: bool) -> tuple[int, int, int]:
     """
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     exeseal.name()
-    sys.excepthook = _unexpected
+    sys.excepthook, sys.unraisablehook = _unexpected, _unraisable
     if not sealed and not exeseal.sealed("self"):
         exeseal.in_place()
     stdio.fill_standard()
@@ -83,8 +84,15 @@ def _protect(*, sealed: bool) -> tuple[int, int, int]:
 
 def _unexpected(kind: type, value: object, trace: object) -> None:
     """Report a defect of ours without opening source files, which could be the container's by now."""
+    if kind is KeyboardInterrupt:
+        posix._exit(130)
     _report(EntryError(f"unexpected {kind.__name__}: {value}"))
     posix._exit(125)
+
+
+def _unraisable(told: "UnraisableHookArgs") -> None:
+    """End by what a clean-up raised that nobody called, as a generator's: Python would print it and go on."""
+    _unexpected(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def _give_way(found: object) -> None:
