@@ -34,7 +34,7 @@ exec(rows[0][-1], vars(loader))
 loader.begin(loader, rows) or sys.path.insert(0, library)
 """
 # What an ordinary entry needs besides: the process that enters, at once and when it has forked the one that joins;
-# the planner
+# the planner. Behind them, what these two need for several containers
 STAGES = {
     "enter": ("routes.bootstrap",),
     "watch": ("enter.launch", "enter.session.failures", "enter.session.guardian"),
@@ -51,15 +51,18 @@ STAGES = {
         "enter.linux.procfs",
         "enter.jsonwrite",
     ),
+    "many": ("enter.many",),
+    "plan-many": ("commands.many",),
 }
-EARLIER = {"watch": "enter"}  # a stage's modules are not those of an earlier one
+# A stage's modules are not those of an earlier one
+EARLIER = {"watch": ("enter",), "many": ("enter", "watch"), "plan-many": ("plan",)}
 
 
 def write() -> None:
     """Write the bundles of this package: part of the installation. OSError where that may not be written."""
     _make_directory(path_of("enter").rpartition("/")[0])
     for stage, names in STAGES.items():
-        known = _needed(STAGES[EARLIER[stage]]) if stage in EARLIER else []
+        known = _needed(tuple(name for each in EARLIER[stage] for name in STAGES[each])) if stage in EARLIER else []
         _write(stage, [_row(name) for name in _needed(names) if name not in known])
     begin = _without_lines(compile(BEGIN, "begin", "exec", dont_inherit=True, optimize=2))
     _write("start", (begin, [_row(name) for name in START]))  # last: it stands for all of them

@@ -22,7 +22,12 @@ DEBUG = {"-D", "--debug"}
 BEGUN: list[bool] = []  # from the bundle of the start
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
-LATE = {f"{__package__}.enter.launch": "watch"}
+LATE = {
+    f"{__package__}.enter.launch": "watch",
+    f"{__package__}.enter.many": "many",
+    f"{__package__}.commands.many": "plan-many",
+}
+LONG = {"watch", "many"}  # who watches over a command may do so for days; all before it takes milliseconds
 packed: "dict[str, Row]" = {}  # what has been read, and runs when it is imported
 
 
@@ -58,12 +63,12 @@ def load(stage: str) -> None:
     try:
         found = posix.fstat(fd)
         fresh = _run(marshal.loads(posix.read(fd, found.st_size)))  # noqa: S302 - as trusted as a .pyc
-        if not fresh and stage != "watch":
+        if not fresh and stage not in LONG:
             _forget()
     finally:
         posix.close(fd)
         gc.freeze()
-        if stage == "watch":  # who watches over a command may do so for days; all before it takes milliseconds
+        if stage in LONG:
             gc.enable()
 
 

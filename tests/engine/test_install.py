@@ -62,10 +62,10 @@ def test_bundles_are_made_by_whoever_installs_and_again_when_they_are_lost(
     installed: tuple[Path, dict[str, str]],
 ) -> None:
     place, environment = installed
-    assert bundles(place) == ["enter", "plan", "start", "watch"]
+    assert bundles(place) == ["enter", "many", "plan", "plan-many", "start", "watch"]
     shutil.rmtree(place / "home/plugin/docker_nsenter/__pycache__")
     assert docker(environment, "nsenter", "--version").stdout == "docker nsenter 0.1.0\n"
-    assert bundles(place) == ["enter", "plan", "start", "watch"]
+    assert bundles(place) == ["enter", "many", "plan", "plan-many", "start", "watch"]
 
 
 def test_a_bundle_of_other_sources_is_replaced_at_the_second_start(installed: tuple[Path, dict[str, str]]) -> None:
@@ -73,9 +73,9 @@ def test_a_bundle_of_other_sources_is_replaced_at_the_second_start(installed: tu
     source = place / "home/plugin/docker_nsenter/enter/errors.py"
     os.utime(source, (1, 1))
     docker(environment, "nsenter", "no-such-container")
-    assert bundles(place) == ["enter", "plan", "watch"]
+    assert bundles(place) == ["enter", "many", "plan", "plan-many", "watch"]
     docker(environment, "nsenter", "no-such-container")
-    assert bundles(place) == ["enter", "plan", "start", "watch"]
+    assert bundles(place) == ["enter", "many", "plan", "plan-many", "start", "watch"]
 
 
 def test_a_python_of_another_version_reads_the_sources(installed: tuple[Path, dict[str, str]]) -> None:

@@ -31,6 +31,13 @@ def test_an_entry_reads_its_modules_from_the_bundles(
     assert opened == {"start", "enter", "watch", "plan"}
 
 
+def test_so_does_an_entry_into_several(engine: dict[str, str], run: Run, tmp_path: Path) -> None:
+    names = ",".join(run("--security-opt", "seccomp=unconfined") for _ in range(2))
+    done, opened = opened_by(["nsenter", names, "true"], engine, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert opened == {"start", "enter", "watch", "plan", "many", "plan-many"}
+
+
 def test_an_error_is_worded_by_what_was_read_before(engine: dict[str, str], run: Run, tmp_path: Path) -> None:
     """By then nobody has the power to read what only root's capabilities could."""
     name = run("--security-opt", "seccomp=unconfined")

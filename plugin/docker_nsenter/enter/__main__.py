@@ -46,8 +46,7 @@ def serve(start: Start) -> "NoReturn":
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
         status = 0 if text.endswith(b"}") or not start.planner else exit_status(posix.waitpid(start.planner, 0)[1])
         if text.startswith(MANY) and not status:
-            from . import many
-            from .launch import Launch  # noqa: F401 - once for all that are forked
+            from . import launch, many  # noqa: F401 - once for all that are forked, and in the order of their bundles
 
             text, docker = many.each(text, start, docker)
         status = status or enter(text, start, own, docker)
