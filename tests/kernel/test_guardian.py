@@ -13,7 +13,7 @@ import pytest
 from docker_nsenter.enter.hardening.exeseal import START
 
 from ..weaken import roots_own, weakened
-from .conftest import PYTHON, children, plan_for, wait_until
+from .conftest import PYTHON, children, plan_for, run_plan, wait_until
 
 # What AppArmor's and SELinux's hooks do when execve changes the label, prctl(PR_SET_PDEATHSIG, 0); and what su does
 FORGET = "import ctypes, sys, time; ctypes.CDLL(None).prctl(1, 0); print('ready', flush=True); time.sleep(4711)"
@@ -141,3 +141,11 @@ def test_it_ends_with_the_command_and_keeps_no_reader_waiting(begin: Begin, guar
     assert process.wait(20) == 128 + signal.SIGTERM
     os.kill(guardian, signal.SIGCONT)
     wait_until(lambda: "guardian" not in words_of(guardian), "the guardian has ended")
+
+
+def test_where_there_can_be_none_nothing_starts(guarded: Path, target: int) -> None:
+    inject = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=pidfd_open:error=EMFILE:when=2+")
+    done = run_plan(plan_for(target, "sleep", "4711"), before=inject, library=roots_own(guarded))
+    assert done.returncode == 125
+    assert done.stderr == "docker nsenter: cannot enter: pidfd_open: Too many open files\n"
+    assert not commands(target)
