@@ -17,6 +17,7 @@ LARGEST_REPLY = 16 << 20
 LARGEST_HEAD = 65536
 TIMEOUT = 10.0  # seconds for an answer
 WORK = 120  # seconds for what the engine has to do first: under load it takes long to start a container
+SLICE = 0.25  # seconds: a ^C that comes just before the kernel begins to wait is not heard until that ends
 AHEAD = 64  # questions on their way at once: 10 kB, which the connection holds while nobody reads
 
 
@@ -104,10 +105,10 @@ class Connection:
 
         self.endpoint, self.seconds, self.rest = endpoint, seconds, b""
         self.socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        self.socket.settimeout(seconds)
 
     def __enter__(self) -> "Connection":
         """Connect; CliError when that can't be."""
+        self.socket.settimeout(self.seconds)
         try:
             self.socket.connect(self.endpoint.host.removeprefix("unix://"))
         except OSError as problem:
@@ -137,6 +138,7 @@ class Connection:
             fields |= {"Content-Type": kind, "Content-Length": str(len(body))}
         lines = [f"{method} {prefix}{path} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in fields.items() if "\r" not in value and "\n" not in value]
+        self.socket.settimeout(self.seconds)
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + body)
 
     def receive(self) -> tuple[int, bytes]:
@@ -144,6 +146,7 @@ class Connection:
         from time import monotonic
 
         self.deadline = monotonic() + self.seconds
+        self.socket.settimeout(min(self.seconds, SLICE))
         first, *lines = self._until(b"\r\n\r\n", LARGEST_HEAD).split(b"\r\n")
         words = first.split(b" ", 2)
         if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
@@ -192,7 +195,13 @@ class Connection:
         """Read on, within the time and the size that an answer may have; False at the end."""
         from time import monotonic
 
-        chunk = self.socket.recv(1 << 18)
+        while True:
+            try:
+                chunk = self.socket.recv(1 << 18)
+                break
+            except TimeoutError:  # of this slice
+                if monotonic() > self.deadline:
+                    raise
         if monotonic() > self.deadline:
             raise TimeoutError
         self.rest += chunk
