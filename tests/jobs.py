@@ -20,6 +20,7 @@ from pathlib import Path
 import pexpect
 
 from .engine.remote import Remote
+from .engine.systemd import Manager
 from .images import BUSYBOX
 
 Shell = pexpect.spawn
@@ -37,18 +38,18 @@ def modes(terminal: "pexpect.spawn[str]") -> list[int]:
     return [int(flag) for flag in termios.tcgetattr(terminal.child_fd)[:4]]
 
 
-def spawn(program: str, words: "list[str]") -> "pexpect.spawn[str]":
+def spawn(program: str, words: "list[str]", more: "dict[str, str] | None" = None) -> "pexpect.spawn[str]":
     """Start a program on a terminal of its own."""
-    env = {**os.environ, "PS1": "> ", "PROMPT": "> ", "TERM": "xterm"}
+    env = {**os.environ, **(more or {}), "PS1": "> ", "PROMPT": "> ", "TERM": "xterm"}
     return pexpect.spawn(program, words, env=env, timeout=PATIENCE, encoding="utf-8", dimensions=(24, 300))
 
 
 class Typist:
     """Type one job after the other into a shell, and see after each that the terminal is as it was."""
 
-    def __init__(self, name: str, container: str, ssh: "list[str]") -> None:
-        """Begin with a shell; `ssh` reaches this machine."""
-        self.name, self.container, self.ssh = name, container, ssh
+    def __init__(self, name: str, container: str, ssh: "list[str]", manager: Manager) -> None:
+        """Begin with a shell; `ssh` reaches this machine, and systemd-run the manager."""
+        self.name, self.container, self.ssh, self.manager = name, container, ssh, manager
         self.shell = self._begin()
         self.before = modes(self.shell)
 
@@ -163,7 +164,11 @@ class Typist:
         line = f"DOCKER_CONFIG={os.environ['DOCKER_CONFIG']} docker nsenter {' '.join(options)} {self.container} "
         self._alone("ssh", [*self.ssh, line])
 
-    def _alone(self, program: str, words: "list[str]") -> None:
+    def _systemd_run(self, options: "list[str]") -> None:
+        words = [*self.manager.words("--pty"), "docker", "nsenter", *options, self.container]
+        self._alone("systemd-run", words, self.manager.environment)
+
+    def _alone(self, program: str, words: "list[str]", more: "dict[str, str] | None" = None) -> None:
         """Run on a terminal that no shell has set, until ^C, its own end or a hang-up."""
         line = random.choice(("echo in; exit 4", f"echo in; sleep {LASTING}"))
         at = {"script": 1, "ssh": len(words) - 1}.get(program)
@@ -171,7 +176,7 @@ class Typist:
             words = [*words, "sh", "-c", line]
         else:
             words[at] += f"sh -c '{line}'"
-        terminal = spawn(program, words)
+        terminal = spawn(program, words, more)
         before = modes(terminal)
         terminal.expect(r"in\r")
         hangs = LASTING in line and random.random() < 0.5
@@ -194,10 +199,10 @@ KINDS = {
         "stop_and_kill": 2,
         "stopped_on_its_terminal": 2,
     },
-    **{"interrupt": 2, "hang_up": 2, "no_shell": 2, "script": 2, "ssh": 2},
+    **{"interrupt": 2, "hang_up": 2, "no_shell": 2, "script": 2, "ssh": 2, "systemd_run": 2},
 }
 
-ALONE = ("no_shell", "script", "ssh")
+ALONE = ("no_shell", "script", "ssh", "systemd_run")
 
 
 def docker(*words: str) -> str:
@@ -214,7 +219,7 @@ def jobs(count: int, at_once: int, seed: int, remote: Remote) -> "dict[str, int]
 
     def several(number: int) -> None:
         choice = random.Random(seed + number)
-        typist = Typist(list(SHELLS)[number % len(SHELLS)], container, ssh)
+        typist = Typist(list(SHELLS)[number % len(SHELLS)], container, ssh, manager)
         for _ in range(number, count, at_once):
             kind = choice.choices(list(KINDS), list(KINDS.values()))[0]
             options = choice.choice([[]] * 7 + [["--route=helper"]])
@@ -224,7 +229,7 @@ def jobs(count: int, at_once: int, seed: int, remote: Remote) -> "dict[str, int]
         typist.shell.close(force=True)
 
     try:
-        with ThreadPoolExecutor(at_once) as pool:
+        with Manager(remote.engine) as manager, ThreadPoolExecutor(at_once) as pool:
             list(pool.map(several, range(at_once)))
         for _ in range(100):
             left = [line for line in docker("top", container, "-eo", "pid,args").splitlines() if LASTING in line]
