@@ -111,14 +111,14 @@ def test_control_c_is_130_and_no_traceback_whenever_it_comes(silent: str, words:
 
 def test_control_c_just_before_the_engine_is_waited_for_is_heard_at_once(silent: str) -> None:
     """Python's handler has run when the kernel begins to wait, and nothing interrupts that any more."""
-    env = {"PATH": os.environ["PATH"], "DOCKER_HOST": silent, "DOCKER_NSENTER_TIMEOUT": "60"}
+    env = {"PATH": os.environ["PATH"], "DOCKER_HOST": silent, "DOCKER_NSENTER_TIMEOUT": "100"}
     debugger = (
         *("set confirm off", "handle SIGINT nostop noprint pass", "set breakpoint pending on", "break poll"),
         *("ignore 1 1", "run", "delete", "signal SIGINT"),  # the first poll is that before the question is sent
     )
     words = [word for each in debugger for word in ("-ex", each)]
     line = ["gdb", "-q", "-nx", "-batch", *words, "--args", "sh", str(PLUGIN), "nsenter", "--list"]
-    done = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert "Breakpoint 1, " in done.stdout
     assert "exited with code 0202]" in done.stdout  # 130
     assert "does not answer" not in done.stdout + done.stderr
