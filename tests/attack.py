@@ -43,6 +43,8 @@ LIFTS: dict[str, tuple[tuple[str, ...], bool]] = {
     "--profile sysadmin": (("--profile", "sysadmin"), True),
     "--privileged": (("--privileged",), True),
 }
+# AppArmor alone keeps much away from who has its profile (tests/lsm/test_attacks.py): what is shown holds without it
+FREE = ("--security-opt", "apparmor=unconfined")
 MODES: dict[str, tuple[str, ...]] = {"-T": ("-T",), "-t": ("-t",), "-d": ("-d",), "--why": ("--why",)}
 ROUTES = ("local", "helper")
 NAPS = {"local": "0.3", "helper": "0.3"}
@@ -160,7 +162,7 @@ class Field:
             stdin=subprocess.DEVNULL,
         )
 
-    def watcher(self, title: str, *flags: str) -> str:
+    def watcher(self, title: str, *flags: str, labelled: bool = False) -> str:
         """Start a container whose first process attacks; an agent leaves alone what is not this run's."""
         if title in self.names:
             return self.names[title]
@@ -168,9 +170,9 @@ class Field:
         host = self.environment.get("DOCKER_HOST", "")
         engines = [os.path.dirname(host.removeprefix("unix://"))] if host.startswith("unix:///") else []
         marks = [f"{self.run}e", *(engines if "--pid=host" in flags else ["*"])]
-        slow = ("-e", f"PAUSE={20000 if PATIENCE > 1 else 400}")
+        more = ("-e", f"PAUSE={20000 if PATIENCE > 1 else 400}", *(() if labelled else FREE))
         watch = ("/attacker", "watch", title.replace(" ", "-"), str(self.marker))
-        self.docker("create", "--name", name, "--network", "none", *slow, *flags, BUSYBOX, *watch, *marks)
+        self.docker("create", "--name", name, "--network", "none", *more, *flags, BUSYBOX, *watch, *marks)
         self.docker("cp", str(self.attacker), f"{name}:/attacker")  # SELinux lets the engine bind no file of a user's
         self.docker("start", name)
         wait_until(lambda: "WATCHING" in self.docker("logs", name).stdout, f"{title} watches", 30)
@@ -179,7 +181,10 @@ class Field:
     def target(self, lift: str = "plain") -> str:
         """Return the container to enter, begun with its attackers when it is first asked for."""
         title, own = ("fixed", ["--security-opt", "no-new-privileges"]) if "no-new" in lift else ("inside", [])
-        name = self.watcher(title, "--cgroupns=private", *own)
+        labelled = lift == "apparmor=unconfined" and LIFTS[lift][1]
+        if labelled:
+            title = "labelled"
+        name = self.watcher(title, "--cgroupns=private", *own, labelled=labelled)
         self.watcher(f"beside {title}", f"--pid=container:{name}", "--security-opt", "seccomp=unconfined")
         return name
 

@@ -10,7 +10,7 @@ import pytest
 from docker_nsenter.enter.linux import capabilities
 from docker_nsenter.enter.target import parse_status
 
-from ..attack import NAMESPACES, Entry, Field, Result, build, enter_all, product
+from ..attack import FREE, NAMESPACES, Entry, Field, Result, build, enter_all, product
 from ..conftest import Call, Run, wait_until
 
 # A prime, so that every namespace, user, lift, mode and route has its turn; scripts/attack takes all.
@@ -131,7 +131,7 @@ HOSTILE = [
 def test_the_containers_program_gets_at_no_process_of_the_hosts(
     run: Run, nsenter: Call, program: Path, victims: list[str], options: tuple[str, ...], route: str
 ) -> None:
-    name = run("-v", f"{program}:/attacker:ro")
+    name = run("-v", f"{program}:/attacker:ro", *FREE)
     done = nsenter("--route", route, *options, name, "/attacker", "hostile", "nobody", *victims)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "RUNS\n"
@@ -143,7 +143,7 @@ def test_the_containers_program_gets_at_no_abstract_socket_of_the_hosts(
     run: Run, nsenter: Call, program: Path, abstract: str, options: tuple[str, ...], route: str
 ) -> None:
     """The class of CVE-2020-15257; of kernels with Landlock's ABI 6 (Linux 6.12)."""
-    name = run("-v", f"{program}:/attacker:ro")
+    name = run("-v", f"{program}:/attacker:ro", *FREE)
     done = nsenter("--route", route, *options, name, "/attacker", "hostile", abstract)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "RUNS\n"

@@ -17,7 +17,7 @@ import pytest
 from docker_nsenter.enter.hardening import guard
 from docker_nsenter.enter.linux import capabilities
 
-from ..attack import Entry, Field, Result
+from ..attack import FREE, Entry, Field, Result
 from ..attack import build as build_attacker
 from ..conftest import Call, Run, wait_until
 from ..patience import PATIENCE
@@ -241,7 +241,7 @@ def test_the_containers_programs_get_no_process_or_socket_of_the_hosts(
     run: Run, nsenter: Call, plugin: Plugin, tmp_path: Path, hosts: tuple[str, int], options: tuple[str, ...]
 ) -> None:
     attacker = build_attacker(tmp_path)
-    name = run("-v", f"{attacker}:/attacker:ro")
+    name = run("-v", f"{attacker}:/attacker:ro", *FREE)
     attack = (*options, name, "/attacker", "hostile", hosts[0], str(hosts[1]))
     found = nsenter(*attack)
     assert found.stdout == "RUNS\n", found.stderr
@@ -252,7 +252,7 @@ def test_the_containers_programs_get_no_process_or_socket_of_the_hosts(
 
 
 def test_privileged_lifts_that_and_says_so(run: Run, nsenter: Call, tmp_path: Path, hosts: tuple[str, int]) -> None:
-    name = run("-v", f"{build_attacker(tmp_path)}:/attacker:ro")
+    name = run("-v", f"{build_attacker(tmp_path)}:/attacker:ro", *FREE)
     done = nsenter("--privileged", "--mount", name, "/attacker", "hostile", hosts[0], str(hosts[1]))
     assert "REACHED signal" in done.stdout
     assert "REACHED socket" in done.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ..attack import FREE
 from ..conftest import Call, Run
 
 WATCHER = r"""
@@ -129,7 +130,7 @@ def test_a_watching_tracer_can_write_nothing_of_the_hosts(
     profile = tmp_path / "profile.json"
     profile.write_text(json.dumps(NO_CLONE))
     flags = tuple(flag.replace("PROFILE", str(profile)) for flag in flags)
-    name = run(*flags, "-v", f"{watcher}:/watcher:ro", command=("/watcher",))
+    name = run(*flags, *FREE, "-v", f"{watcher}:/watcher:ro", command=("/watcher",))
     bounding = docker("exec", name, "grep", "CapBnd", "/proc/self/status").stdout.split()[1]
     seen: set[str] = set()
     for _ in range(20):

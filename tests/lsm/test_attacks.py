@@ -83,9 +83,9 @@ def field(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory, free
     for each in (directory, *directory.parents[:2]):
         each.chmod(0o755)
     with Field(engine, directory, agent=False) as made:
-        made.watcher("container")
+        made.watcher("container", labelled=True)
         made.watcher("free container", *free)
-        made.watcher("agent", "--pid=host")
+        made.watcher("agent", "--pid=host", labelled=True)
         made.watcher("free agent", "--pid=host", *free)
         yield made
 
