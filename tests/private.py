@@ -29,10 +29,11 @@ class Private:
         self.directory = directory
         self.host = f"unix://{directory}/docker.sock"
         self.environment = {**environment, "DOCKER_HOST": self.host}
+        (directory / "daemon.json").write_text("{}\n")  # what this machine's own engine is told may not be said twice
         self._words = [
             *before, "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false",
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid",
-            "-H", self.host, *flags,
+            "--config-file", f"{directory}/daemon.json", "-H", self.host, *flags,
         ]  # fmt: skip
         self.start()
         import_images(self.environment)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from ..patience import PATIENCE
 from ..private import Private
 from .conftest import build
 from .remote import Remote
@@ -270,8 +271,9 @@ def test_a_first_thread_that_ends_alone_is_let_go(
 
 
 def test_a_life_too_short_to_be_held_is_said(run: Run, plugin: Callable[..., Call]) -> None:
-    slow = plugin(("enter/held.py", "    _seize(pid, name)\n", "    sleep(1.5)\n    _seize(pid, name)\n"))
-    name = run(command=("sleep", "0.9"))
+    late = f"    sleep({1.5 * PATIENCE})\n    _seize(pid, name)\n"  # it has been looked up while it ran
+    slow = plugin(("enter/held.py", "    _seize(pid, name)\n", late))
+    name = run(command=("sleep", str(0.9 * PATIENCE)))
     done = slow("--at-exit", name, "true")
     assert done.returncode == 125
     assert done.stderr == f"docker nsenter: {name} ended before it could be held\n"
@@ -299,8 +301,15 @@ def test_docker_s_own_end_of_it_waits_until_we_leave(
 def test_a_restart_loop_is_caught_by_the_engine_s_events(
     run: Run, at_exit: Callable[..., Waiting], docker: Call
 ) -> None:
-    name = run("--restart", "always", command=("sh", "-c", "usleep 100000; exit 3"))
-    wait_until(lambda: docker("inspect", "-f", "{{.State.Restarting}}", name).stdout == "true\n", "it is between two")
+    name = run("--restart", "always", command=("sh", "-c", f"usleep {int(100000 * PATIENCE)}; exit 3"))
+    # The engine waits for twice as long each time, from 100 ms: until that is enough for us to begin in
+    most = next(each for each in range(2, 99) if 0.1 * 2 ** (each - 1) > 1.5 * PATIENCE)
+
+    def between() -> bool:
+        state = docker("inspect", "-f", "{{.State.Restarting}} {{.RestartCount}}", name).stdout.split()
+        return state[0] == "true" and int(state[1]) >= most
+
+    wait_until(between, "it is between two lives", 20)
     each = at_exit(name, "sh", "-c", "echo inside")
     assert each.said() == f"docker nsenter: waiting for {name} to end\n"
     assert "exit status 3" in each.said()
@@ -362,7 +371,8 @@ def test_with_cgroup_v2_alone_it_is_held_too(
     engine: dict[str, str], at_exit: Callable[..., Waiting], tmp_path: Path, route: str
 ) -> None:
     unshared = ("unshare", "--mount", "--propagation", "private", "sh", "-c", ONLY_V2, "sh")
-    private = Private(tmp_path, engine, before=unshared)
+    there_already = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    private = Private(tmp_path, engine, before=() if there_already else unshared)
     try:
         assert private.docker("info", "-f", "{{.CgroupVersion}}").stdout == "2\n"
         private.run("ends", command=("sh", "-c", "while [ ! -e /go ]; do usleep 10000; done; exit 3"))
