@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ..attack import FREE
 from ..conftest import Call, Run, children, wait_until
 from ..private import Private
 from .conftest import Plugin
@@ -388,7 +389,7 @@ LOOK = "for f in root/etc/shadow environ mem fd/3; do cat /proc/$0/$f >/dev/null
 def test_a_container_that_sees_all_processes_reaches_neither(
     run: Run, forward: Forward, docker: Call, plugin: Plugin, engine: dict[str, str], tmp_path: Path
 ) -> None:
-    agent, name = run("--pid", "host"), run(command=HTTPD)
+    agent, name = run("--pid", "host", *FREE), run(command=HTTPD)
 
     def reached(each: Forwarding, role: str) -> list[str]:
         return docker("exec", agent, "sh", "-c", LOOK, str(each.processes()[role])).stdout.split()
