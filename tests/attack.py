@@ -194,14 +194,14 @@ class Field:
 
     def script(self, mark: str, nap: str = "0.3") -> list[str]:
         """Write a command that says its mark and lives for a moment, with a child."""
-        return ["sh", "-c", f": {mark}; sleep {nap}; exit 0"]
+        return ["sh", "-c", f": {mark}; sleep {max(float(nap), 0.3 * PATIENCE)}; exit 0"]
 
     def enter(self, entry: Entry) -> Result:
         """Enter once."""
         with self.helpers if entry.route == "helper" else nullcontext():
             result = self.enter_with(entry.options(), self.target(entry.lift), entry)
         if entry.mode == "-d":
-            time.sleep(0.4)
+            time.sleep(0.4 * PATIENCE)
         return result
 
     def enter_with(self, options: Iterable[str], name: str, entry: "Entry | None" = None, *command: str) -> Result:
