@@ -77,9 +77,9 @@ def plan(request: Request, options: endpoints.Globals, *, here: bool = False) ->
         raise Elsewhere
     _read_files_once(request, environ)
     tools: PlannedTools | None = None
+    updates = not request.why or containers.updates(endpoint, chosen.containers[0])  # they are of one engine
     for container in chosen.containers:
-        if request.why:
-            container.updates = containers.updates(endpoint, container)
+        container.updates = updates
         made = planning.make_plan(request, container, environ=environ, stdin_tty=True, stdout_tty=False)
         made["route"], made["stdin"] = route, False
         made["journal"].update(asks(environ, endpoint))

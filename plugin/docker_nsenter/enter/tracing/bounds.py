@@ -112,10 +112,8 @@ class Bounds:
         for place in self._memory:
             if any(self._risen(f"{place}/{file}", key, keep=True) for file, key in HIT):
                 size = _first(place, ("memory.max", "memory.limit_in_bytes"))
-                refused = self._of_cgroup(shown, 0, place, f"the memory limit ({_bytes(size)}", "--memory")
-                if refused.update is not None:
-                    refused.update = ["--memory", f"{2 * size >> 10}k", "--memory-swap", f"{4 * size >> 10}k"]
-                return self._ending(refused)
+                more = ["--memory", f"{2 * size >> 10}k", "--memory-swap", f"{4 * size >> 10}k"]
+                return self._ending(self._of_cgroup(shown, 0, place, ("the memory limit", _bytes(size)), more))
         return self._ending(
             Refused(shown, 0, ["this machine has no memory left, and the kernel chose this process"], [])
         )
@@ -132,10 +130,8 @@ class Bounds:
         if full or (counted and finite):
             place = (full or finite)[0]
             most = _most(place, "pids.max")
-            refused = self._of_cgroup(shown, errno, place, f"the limit of processes (pids: {most}", "--pids-limit")
-            if refused.update is not None:
-                refused.update = ["--pids-limit", str(2 * most)]
-            return refused
+            more = ["--pids-limit", str(2 * most)]
+            return self._of_cgroup(shown, errno, place, ("the limit of processes", f"pids: {most}"), more)
         soft, hard = self._limits(thread)[NPROC]
         if soft == syscalls.RLIM_INFINITY:
             return Refused(
@@ -153,14 +149,18 @@ class Bounds:
         ]
         return refused
 
-    def _of_cgroup(self, shown: str, errno: int, place: str, what: str, option: str) -> Refused:
-        """Say whose limit it is: the container's own can be raised, by docker update or else by a new container."""
-        scene = self._scene
+    def _of_cgroup(self, shown: str, errno: int, place: str, limit: tuple[str, str], more: list[str]) -> Refused:
+        """Say whose limit it is, by its name and how much it is.
+
+        The container's own can be raised to `more`: by docker update, or else by a new container.
+        """
+        (what, most), scene = limit, self._scene
         if not scene.container or scene.container not in place:
-            return Refused(shown, errno, [f"{what}) of {printable(place)} on this machine is reached"], [])
-        anew = "" if scene.updates else f", docker run {option}=…"
-        refused = Refused(shown, errno, [f"{what}{anew}) of the container is reached"], [])
-        refused.update = [] if scene.updates else None
+            return Refused(shown, errno, [f"{what} ({most}) of {printable(place)} on this machine is reached"], [])
+        anew = "" if scene.updates else f", docker run {more[0]}=…"
+        refused = Refused(shown, errno, [f"{what} ({most}{anew}) of the container is reached"], [])
+        if scene.updates:
+            refused.update = more
         return refused
 
     def _limits(self, thread: int) -> dict[int, tuple[int, int]]:
