@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ def unshared() -> Iterator[Callable[..., int]]:
         each.wait()
 
 
+@pytest.fixture(scope="module")
+def target() -> Iterator[int]:
+    """Start a process in namespaces of its own, for all tests of a file."""
+    flags = ["--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--pid", "--mount-proc"]
+    with subprocess.Popen(["unshare", *flags, "sleep", "1000"]) as process:
+        try:
+            yield int(wait_until(lambda: children(process.pid), "unshare forks")[0])
+        finally:
+            process.kill()
+
+
 def map_ids(pid: int) -> None:
     """Give a process's new user namespace 65536 ids of the host, as userns-remap does."""
     for name in ("uid_map", "gid_map"):
@@ -123,12 +135,26 @@ def run_plan(
     **options: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run stage 2 with a Plan, perhaps under another program such as strace, or from another copy of the package."""
-    fd = os.memfd_create("plan", 0)
-    os.write(fd, json.dumps(plan).encode())
-    os.lseek(fd, 0, os.SEEK_SET)
-    words = [*(python or PYTHON), *START[:-1], str(library or roots_own(LIBRARY)), str(fd), "0", ""]
     options = {"capture_output": True, "text": True, "timeout": 60, "input": "", "env": {}, **options}
-    try:
+    with _stage_2(plan, library, python) as (words, fd):
         return subprocess.run([*before, *words], pass_fds=[fd], check=False, **options)
+
+
+def start_plan(
+    plan: object, *, before: tuple[str, ...] = (), library: "Path | None" = None, **options: Any
+) -> "subprocess.Popen[Any]":
+    """Start stage 2 as run_plan does, and let it run."""
+    with _stage_2(plan, library, None) as (words, fd):
+        return subprocess.Popen([*before, *words], pass_fds=[fd], **options)
+
+
+@contextmanager
+def _stage_2(plan: object, library: "Path | None", python: "list[str] | None") -> Iterator[tuple[list[str], int]]:
+    """Write a Plan; yield the words that start stage 2 with it, and the descriptor that they name."""
+    fd = os.memfd_create("plan", 0)
+    try:
+        os.write(fd, json.dumps(plan).encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield [*(python or PYTHON), *START[:-1], str(library or roots_own(LIBRARY)), str(fd), "0", ""], fd
     finally:
         os.close(fd)

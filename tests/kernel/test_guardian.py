@@ -1,6 +1,5 @@
 """The guardian: a command without a death signal, as after a change of its label, ends with its supervisor."""
 
-import json
 import os
 import select
 import signal
@@ -10,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from docker_nsenter.enter.hardening.exeseal import START
 
 from ..weaken import roots_own, weakened
-from .conftest import PYTHON, children, plan_for, run_plan, wait_until
+from .conftest import PYTHON, children, plan_for, run_plan, start_plan, wait_until
 
 # What AppArmor's and SELinux's hooks do when execve changes the label, prctl(PR_SET_PDEATHSIG, 0); and what su does
 FORGET = "import ctypes, sys, time; ctypes.CDLL(None).prctl(1, 0); print('ready', flush=True); time.sleep(4711)"
@@ -22,17 +20,6 @@ ALWAYS = ("enter/told.py", "    if entry.label and not entry.plan", "    if not 
 KILL, NOTHING = "0000000000000020", "0000000000000000"
 
 Begin = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[int]:
-    """Start a process in namespaces of its own."""
-    flags = ["--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--pid", "--mount-proc"]
-    with subprocess.Popen(["unshare", *flags, "sleep", "1000"]) as process:
-        try:
-            yield int(wait_until(lambda: children(process.pid), "unshare forks")[0])
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +34,9 @@ def begin(target: int) -> Iterator[Begin]:
     begun = []
 
     def start(library: Path, code: str = FORGET) -> "subprocess.Popen[str]":
-        fd = os.memfd_create("plan", 0)
-        os.write(fd, json.dumps(plan_for(target, *PYTHON, "-c", code)).encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-        words = [*PYTHON, *START[:-1], str(roots_own(library)), str(fd), "0", ""]
+        plan = plan_for(target, *PYTHON, "-c", code)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(words, pass_fds=[fd], text=True, env={}, start_new_session=True, **pipes)
-        os.close(fd)
+        process = start_plan(plan, library=roots_own(library), text=True, env={}, start_new_session=True, **pipes)
         assert process.stdout
         assert process.stdout.readline() == "ready\n", process.communicate()
         begun.append((process, [int(child) for child in children(process.pid)]))

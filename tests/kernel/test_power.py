@@ -3,9 +3,8 @@
 import ast
 import io
 import re
-import subprocess
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from docker_nsenter import enter
 from docker_nsenter.enter.linux import capabilities
 
 from ..weaken import PACKAGE, weakened
-from .conftest import children, plan_for, run_plan, wait_until
+from .conftest import plan_for, run_plan
 
 LARGEST = 3_000  # lines of code, without comments, docstrings and blank lines
 RECORDING = 200  # more with --record
@@ -56,17 +55,6 @@ def tell():
     posix.close(notes)
 sys.setprofile(_note)
 """
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[int]:
-    """Start a process in namespaces of its own."""
-    flags = ["--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net", "--pid", "--mount-proc"]
-    with subprocess.Popen(["unshare", *flags, "sleep", "1000"]) as process:
-        try:
-            yield int(wait_until(lambda: children(process.pid), "unshare forks")[0])
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from docker_nsenter.enter.session import recording as module
 from docker_nsenter.enter.session.recording import Recording
 
 from ..machine import Machine
-from ..weaken import roots_own, weakened
-from .conftest import LIBRARY, PYTHON, START, children, plan_for, run_plan, wait_until
+from ..weaken import weakened
+from .conftest import children, plan_for, run_plan, start_plan, wait_until
 
 Unshared = Callable[..., int]
 
@@ -94,14 +94,8 @@ def test_every_write_lies_within_a_page(tmp_path: Path, monkeypatch: pytest.Monk
 
 def begin(before: tuple[str, ...], plan: dict[str, Any], library: "Path | None" = None) -> "subprocess.Popen[bytes]":
     """Start stage 2, and let it run."""
-    fd = os.memfd_create("plan", 0)
-    os.write(fd, json.dumps(plan).encode())
-    os.lseek(fd, 0, os.SEEK_SET)
-    words = [*before, *PYTHON, *START[:-1], str(library or roots_own(LIBRARY)), str(fd), "0", ""]
     null = subprocess.DEVNULL
-    process = subprocess.Popen(words, pass_fds=[fd], stdin=null, stdout=null, stderr=subprocess.PIPE)
-    os.close(fd)
-    return process
+    return start_plan(plan, before=before, library=library, stdin=null, stdout=null, stderr=subprocess.PIPE)
 
 
 def test_it_is_whole_after_kill_9(unshared: Unshared, tmp_path: Path) -> None:
