@@ -16,6 +16,11 @@ from .conftest import PYTHON, children, plan_for, run_plan, start_plan, wait_unt
 # What AppArmor's and SELinux's hooks do when execve changes the label, prctl(PR_SET_PDEATHSIG, 0); and what su does
 FORGET = "import ctypes, sys, time; ctypes.CDLL(None).prctl(1, 0); print('ready', flush=True); time.sleep(4711)"
 CHANGE = "import os, time; os.setuid(65534); print('ready', flush=True); time.sleep(4711)"
+FAILS = (
+    "enter/hardening/powerless.py",
+    "    confine(files, program(CARRY, {PIDFD",
+    "    raise OSError; confine(files, program(CARRY, {PIDFD",
+)
 ALWAYS = ("enter/told.py", "    if entry.label and not entry.plan", "    if not entry.plan")
 KILL, NOTHING = "0000000000000020", "0000000000000000"
 
@@ -124,6 +129,14 @@ def test_it_ends_with_the_command_and_keeps_no_reader_waiting(begin: Begin, guar
     assert process.wait(20) == 128 + signal.SIGTERM
     os.kill(guardian, signal.SIGCONT)
     wait_until(lambda: "guardian" not in words_of(guardian), "the guardian has ended")
+
+
+def test_where_it_can_t_begin_nothing_starts(target: int, tmp_path: Path) -> None:
+    done = run_plan(plan_for(target, "echo", "4711"), library=roots_own(weakened(tmp_path, ALWAYS, FAILS)))
+    assert done.returncode == 125
+    assert done.stdout == ""
+    assert done.stderr == "docker nsenter: cannot enter: the guardian: Operation not permitted\n"
+    assert not commands(target)
 
 
 def test_where_there_can_be_none_nothing_starts(guarded: Path, target: int) -> None:

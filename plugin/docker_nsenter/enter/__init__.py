@@ -16,7 +16,7 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 | supervisor, after | KILL | as above |
 | many: who starts the others | all of root's, after the last start KILL | as above, many.py |
 | many: the collector | nothing | as above, session/collector.py |
-| guardian, where a label changes | KILL | as above, session/guardian.py |
+| guardian, where a label changes | KILL | those of the supervisor, session/guardian.py |
 | command's process | what the Plan says | those of the installer, whose copy it is |
 
 Both drop while the command waits for its go. The test also counts what runs before that.

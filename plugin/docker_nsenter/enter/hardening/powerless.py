@@ -83,6 +83,7 @@ LOOK = {
 }
 # Calls that some values of an argument are right for
 FCNTL, IOCTL, KILLING, TGKILL, PTRACE = (72, 25), (16, 29), (62, 129), (234, 131), (101, 117)
+PIDFD_SEND_SIGNAL = (424, 424)
 MMAP, MPROTECT, FTRUNCATE = (9, 222), (10, 226), (77, 46)
 F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
 FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
@@ -135,7 +136,7 @@ def carriers(pid: int, also: "Iterable[int]" = (), recordings: "Iterable[int]" =
     Of `recordings` a line that was not written whole may be cut off.
     """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
-    return program({**CARRY}, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))})
+    return program(CARRY, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))})
 
 
 def confine(files: "Iterable[int]", code: bytes) -> None:
@@ -152,9 +153,14 @@ def watcher(files: "Iterable[int]") -> None:
     drop(WATCH, files, program({**CARRY, **LOOK}, values))
 
 
+def guardian(command: int, files: "Iterable[int]") -> None:
+    """Keep these descriptors, of which `command` is a pidfd, and the right to signal that one."""
+    confine(files, program(CARRY, {PIDFD_SEND_SIGNAL: (0, (command,))}))
+
+
 def writer(files: "Iterable[int]") -> None:
     """Keep these descriptors and nothing else: not even the right to signal."""
-    drop(0, files, program({**CARRY}, {KILLING: (0, ())}))
+    drop(0, files, program(CARRY, {KILLING: (0, ())}))
 
 
 def drop(keep: int, files: "Iterable[int]", code: bytes) -> None:

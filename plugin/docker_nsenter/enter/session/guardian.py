@@ -12,33 +12,39 @@ from select import POLLIN, poll
 from ..hardening import exeseal, powerless
 from ..linux import syscalls
 
-PIDFD_SEND_SIGNAL = (424, 424)
+EPERM = 1
 
 
 def begin(command: int, words: tuple[int, int, int], title: str) -> None:
-    """Fork the guardian of a command that waits for its go; OSError where that can't be.
-
-    It has a session of its own, so that what stops or ends the caller's job doesn't reach it.
-    """
+    """Fork the guardian of a command that waits for its go, and wait until it watches; OSError where it can't."""
     ends = syscalls.pidfd_open(command), syscalls.pidfd_open(posix.getpid())
-    if posix.fork():
-        for fd in ends:
-            posix.close(fd)
-        return
-    try:
-        _signal.set_wakeup_fd(-1)
-        syscalls.setsid()
-        exeseal.entitle(words, title)
-        for fd in (0, 1, 2):  # whose readers wait for their end
-            posix.close(fd)
-        powerless.confine(ends, powerless.program({**powerless.CARRY}, {PIDFD_SEND_SIGNAL: (0, ends[:1])}))
-        _watch(*ends)
-    finally:
-        posix._exit(0)
+    ready, started = posix.pipe2(posix.O_CLOEXEC)
+    if not posix.fork():
+        try:
+            exeseal.entitle(words, title)
+            _watch(*ends, started)
+        finally:
+            posix._exit(0)
+    for fd in (*ends, started):
+        posix.close(fd)
+    begun = posix.read(ready, 1)
+    posix.close(ready)
+    if not begun:
+        raise OSError(EPERM, posix.strerror(EPERM), "the guardian")
 
 
-def _watch(command: int, supervisor: int) -> None:
-    """Wait until either has ended, and kill the command if it was the other."""
+def _watch(command: int, supervisor: int, started: int) -> None:
+    """Say that all power is gone; wait until either has ended, and kill the command if it was the other.
+
+    In a session of its own: what stops or ends the caller's job doesn't reach it.
+    """
+    _signal.set_wakeup_fd(-1)
+    syscalls.setsid()
+    for fd in (0, 1, 2):  # whose readers wait for their end
+        posix.close(fd)
+    powerless.guardian(command, (command, supervisor, started))
+    posix.write(started, b"r")
+    posix.close(started)
     waiting = poll()
     waiting.register(command, POLLIN)
     waiting.register(supervisor, POLLIN)
