@@ -143,6 +143,8 @@ def sacrifice(tmp_path: Path) -> Callable[[str], str]:
     def copy(program: str) -> str:
         place = tmp_path / "sacrifice"
         place.mkdir(exist_ok=True)
+        # Where a Python finds its library, which is not always where it was built for
+        (place / "pyvenv.cfg").write_text(f"home = {os.path.dirname(REAL)}\n")
         shutil.copy2(os.path.realpath(program), place)
         return str(place / os.path.basename(os.path.realpath(program)))
 

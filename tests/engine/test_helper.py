@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from docker_nsenter.engine.endpoints import DEFAULT_HOST, Endpoint
 from docker_nsenter.routes.helper import images, reaper
 
 from ..conftest import BUSYBOX, Call, Done, Run, children, wait_until
-from .conftest import stop_and_continue
+from ..machine import LOADER
+from .conftest import REAL, Plugin, stop_and_continue
 from .remote import Remote
 from .test_parity import CONTAINERS, FIELDS
 from .test_process import processes
@@ -86,6 +88,21 @@ def test_a_helper_adds_a_capability(run: Run, helper: Call) -> None:
     held = int(done.stdout.split()[1], 16)
     assert held >> 19 & 1
     assert not held & 1
+
+
+def test_a_python_whose_loader_is_a_link_is_the_helper(
+    run: Run, plugin: Plugin, sacrifice: Callable[[str], str]
+) -> None:
+    """Homebrew's is; a Python that does not start there is replaced by the image that is not here."""
+    python = Path(sacrifice(REAL))
+    with tempfile.TemporaryDirectory(prefix="ld", dir="/run") as place:
+        link = f"{place}/ld"
+        Path(link).symlink_to(os.path.realpath(LOADER))
+        data = python.read_bytes()
+        assert data.count(LOADER.encode() + b"\0") == 1
+        python.write_bytes(data.replace(LOADER.encode(), link.encode().ljust(len(LOADER), b"\0")))
+        done = plugin(python=str(python), by="")("--route", "helper", run(), "echo", "entered")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "entered\n", "")
 
 
 # --- who is not root ------------------------------------------------------------------------------------------------
