@@ -607,6 +607,23 @@ def test_layers_that_are_compressed_by_zstd_are_named_in_one_sentence(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_no_module_comes_out_of_the_image(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Python that was built without bz2 would find one there, and root would run it."""
+    from docker_nsenter.errors import CliError
+    from docker_nsenter.planning import unpack
+
+    monkeypatch.delitem(sys.modules, "bz2")
+    monkeypatch.delitem(sys.modules, "_bz2", raising=False)
+    planted = archive({f"{os.path.dirname(os.__file__)}/bz2.py": b"import os; os.write(2, b'planted')"})
+    manifest = json.dumps([{"Layers": ["1", "2"]}]).encode()
+    image = archive({"manifest.json": manifest, "1": planted, "2": b"BZh9" + bytes(2000)})
+    with pytest.raises(CliError, match="cannot be unpacked"):
+        unpack.unpack(iter([image]), f"{tmp_path}/cache/image", "hostile")
+    assert "planted" not in capfd.readouterr().err
+
+
 def test_no_layer_writes_outside_of_its_directory(tmp_path: Path) -> None:
     from docker_nsenter.planning import unpack
 

@@ -1,9 +1,10 @@
 """Unpack an image that the engine keeps in no directory of its own (vfs, containerd's store) into one of ours."""
 
-import gzip  # noqa: F401  # tarfile imports it when it needs it, which here is behind a chroot
+import gzip  # noqa: F401  # tarfile imports it when it needs it, which here is after the importer is sealed
 import json
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 
@@ -54,6 +55,8 @@ def _unpack_confined(spool: int, place: str, name: str) -> None:
         status = 1
         try:
             file = os.fdopen(spool, "rb", closefd=False)
+            # What this Python lacks (it may have been built without bz2) would come out of the image, and act as root
+            sys.meta_path.clear()
             os.chroot(place)
             os.chdir("/")
             os.umask(0)
@@ -89,7 +92,8 @@ def unpack_layers(file: "tarfile._Fileobj") -> None:
                         _unpack_member(tar, member)
             except tarfile.ReadError:
                 packed = image.extractfile(layer)
-                raise ValueError("zstd") if packed and packed.read(4) == ZSTD else tarfile.ReadError(layer) from None
+                zstd = packed and packed.read(4) == ZSTD and not hasattr(tarfile.TarFile, "zstopen")
+                raise ValueError("zstd") if zstd else tarfile.ReadError(layer) from None
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
