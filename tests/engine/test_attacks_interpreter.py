@@ -5,9 +5,10 @@ keeps its file, and writes it when it is no longer busy. It writes back the four
 is spoiled; the programs are copies all the same.
 """
 
+import os
+import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,7 +90,9 @@ def evil(run: Run, tmp_path: Path) -> str:
     subprocess.run(
         ["gcc", "-Wl,--dynamic-linker=/proc/self/exe", "-o", place / "loaded", place / "plain.c"], check=True
     )
-    names = {Path(found) for found in [loader(sys.executable)] if found} | {Path(LOADER)}
+    # A Python that is not where it was built for may name a loader that is another's
+    named = re.findall(rb"/[\w./-]+/ld-linux[\w.-]+\.so\.\d(?=\0)", Path(REAL).read_bytes())
+    names = {LOADER, *(os.fsdecode(path) for path in named)}
     volumes = [f"{attacker}:{path}:ro" for path in [*names, Path("/attacker")]]
     return run(
         "--cap-add", "SYS_PTRACE", "-v", f"{place}:/evil:ro", *(word for each in volumes for word in ("-v", each))
