@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from ..conftest import Call, Run, children, wait_until
+from .conftest import Plugin
 
 Spawn = Callable[..., "pexpect.spawn[str]"]
 PROMPT = r"[#$] (\x1b\[6n)?$"  # ash asks where the cursor is
@@ -149,6 +150,26 @@ def test_the_callers_terminal_is_given_back(run: Run, docker: Call, spawn: Spawn
     time.sleep(0.3)
     outer.sendline("word")
     outer.expect("got=word")
+
+
+def test_the_callers_terminal_is_given_back_by_a_defect_of_ours(
+    run: Run, plugin: Plugin, spawn: Spawn, tmp_path: Path
+) -> None:
+    """Of all defects by the one that no `finally` sees: an error in the clean-up of what nobody holds."""
+    raw = "        if not self.deadline and self.terminal.raw():\n"
+    odd = f"{raw}            each = self._odd(); next(each); del each\n"
+    way = "    def _resize(self) -> None:\n"
+    clean_up = "        try:\n            yield\n        finally:\n            raise ValueError('odd')\n\n"
+    clean_up = f"    def _odd(self):\n{clean_up}{way}"
+    plugin(("enter/session/supervisor.py", raw, odd), ("enter/session/supervisor.py", way, clean_up))
+    outer = spawn("--norc", "--noprofile", "-i", command="bash")
+    outer.expect(PROMPT)
+    before = settings(outer.child_fd)
+    outer.sendline(f"DOCKER_CONFIG={tmp_path}/config-0 docker nsenter {run()} sh; echo status=$?")
+    outer.expect("unexpected ValueError: odd")
+    outer.expect("status=125")
+    outer.expect(PROMPT)
+    assert settings(outer.child_fd)[:4] == before[:4]
 
 
 def test_the_callers_shell_can_go_on_reading_its_terminal(run: Run, spawn: Spawn) -> None:

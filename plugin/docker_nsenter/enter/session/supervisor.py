@@ -2,6 +2,7 @@
 
 import _signal
 import posix
+import sys
 from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
@@ -15,6 +16,7 @@ from .terminal import VINTR, VQUIT, VSUSP, Terminal, set_window_size, window_siz
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from sys import UnraisableHookArgs
 
     from ..tracing.tracer import Tracer
     from .journal import Journal
@@ -85,6 +87,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Wait for the command's end and return its exit status."""
+        self._unraisable = sys.unraisablehook
+        sys.unraisablehook = self._lost
         try:
             self._loop()
         finally:
@@ -97,6 +101,11 @@ class Supervisor:
         if errors.reports != 2 and self.status == _signal.SIGKILL and self._ended():
             say("the container ended while the command ran", errors.reports)
         return exit_status(self.status)
+
+    def _lost(self, told: "UnraisableHookArgs") -> None:
+        """Give the terminal back before what a clean-up raised ends this process at once."""
+        self.terminal.restore()
+        self._unraisable(told)
 
     def _ended(self) -> bool:
         """Tell whether it was the end of the container that killed the command: its first process goes last."""
