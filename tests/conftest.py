@@ -7,6 +7,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> 
 
 
 def children(pid: int) -> list[int]:
-    """List the children of a process, whichever of its threads started them."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
+    """List the children of a process, whichever of its threads started them: none of one that has ended."""
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # docker's threads come and go
+                found += [int(word) for word in (task / "children").read_text().split()]
+    return found
 
 
 def hosts_mounts() -> list[str]:
