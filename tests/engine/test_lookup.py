@@ -83,6 +83,19 @@ def test_one_that_ends_while_it_is_looked_at_says_so(run: Run, plugin: Plugin) -
     refused(plugin(at_once)("--no-pid", run(), "true"), "the container stopped before the command could start")
 
 
+def test_one_that_is_a_zombie_when_the_command_is_checked_says_so(plugin: Plugin) -> None:
+    """It still takes signals, but has left its namespaces, with which the command's are compared."""
+    work = "        self.namespaces = _namespaces(entry)"
+    kill = "        import os, time; os.kill(entry.target.pid, 9); time.sleep(0.5)\n"
+    with subprocess.Popen(["unshare", "--mount", "--uts", "sleep", "1000"]) as process:  # nobody reaps it meanwhile
+        try:
+            wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", "it runs")
+            done = plugin(("enter/verify.py", work, kill + work))(f"pid:{process.pid}", "true")
+        finally:
+            process.kill()
+    refused(done, "the container stopped before the command could start")
+
+
 def test_a_paused_one_says_so_and_nothing_hangs(run: Run, docker: Call, nsenter: Call) -> None:
     name = run()
     docker("pause", name)

@@ -57,7 +57,7 @@ class Launch:
             report = self._start()
         except (EntryError, OSError) as problem:
             self._undo()
-            if isinstance(problem, OSError) and not entry.target.alive():  # ESRCH of a file in its /proc directory
+            if isinstance(problem, OSError) and not entry.target.alive():  # ENOENT or ESRCH of a file in its /proc
                 raise ended() from None
             raise
         if report:

@@ -64,11 +64,12 @@ class Target:
         return self._root
 
     def alive(self) -> bool:
-        """Tell whether the process still exists."""
+        """Tell whether the process still runs: a zombie, which still takes signals, has left its namespaces."""
         try:
             syscalls.pidfd_send_signal(self.pidfd, 0)
+            self.namespace("mnt")
         except OSError as problem:
-            if problem.errno == 3:  # ESRCH
+            if problem.errno in (2, 3):  # ENOENT, ESRCH
                 return False
             raise
         return True
