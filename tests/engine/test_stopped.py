@@ -17,7 +17,7 @@ from ..patience import PATIENCE
 from .conftest import build, stop_and_continue
 
 Engine = dict[str, str]
-PROMPT = r"[#$] (\x1b\[6n)?$"
+PROMPT = r"[#$] (\x1b\[6n)?(\^Z)?$"  # the kernel echoes ^Z when it has sent the signal, maybe behind the prompt
 STOPPER = """
 #include <dirent.h>
 #include <signal.h>
