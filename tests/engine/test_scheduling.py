@@ -30,6 +30,13 @@ CALLERS: dict[str, tuple[str, ...]] = {
     "out of memory first": ("choom", "-n", "300", "--"),
     "no randomized addresses": ("setarch", "-R"),
     "ignored signals": ("nohup",),
+    # As glibc's posix_spawn leaves its own two ignored, by which Python 3.13 starts a program
+    "spawned": (
+        sys.executable,
+        "-c",
+        "import os, sys; pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ); "
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))",
+    ),
     "umask": ("sh", "-c", 'umask 0; exec "$@"', "sh"),
     "timer slack": (sys.executable, "-c", BEFORE.format("prctl(29, 7000000)")),
     "no huge pages": (sys.executable, "-c", BEFORE.format("prctl(41, 1, 0, 0, 0)")),

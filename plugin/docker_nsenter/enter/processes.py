@@ -1,7 +1,7 @@
 """Fork the installer, which takes its table of steps.py."""
 
 import posix
-from _signal import SIG_DFL, SIG_SETMASK, SIGCHLD, pthread_sigmask, signal, valid_signals
+from _signal import SIG_SETMASK, SIGCHLD, pthread_sigmask
 
 from . import children
 from .channel import Channels
@@ -50,9 +50,9 @@ def _install(entry: Entry, channels: Channels) -> "NoReturn":
 
 
 def _default_signals(entry: Entry) -> None:
-    """Give the command the signals that docker gives: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
+    """Give the command docker's signals: Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP, posix_spawn 32 and 33."""
     ours = entry.own.status["SigIgn"][0] | entry.own.status["SigCgt"][0]
-    for number in valid_signals():
+    for number in range(1, 65):
         if ours >> (number - 1) & 1:
-            signal(number, SIG_DFL)
+            syscalls.rt_sigaction(number, bytearray(32), 0)  # signal() refuses what glibc keeps for itself
     pthread_sigmask(SIG_SETMASK, [])
