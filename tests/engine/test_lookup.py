@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -94,6 +96,31 @@ def test_one_that_is_a_zombie_when_the_command_is_checked_says_so(plugin: Plugin
         finally:
             process.kill()
     refused(done, "the container stopped before the command could start")
+
+
+def test_one_whose_program_its_namespaces_may_not_read_is_entered(nsenter: Call, public: Path) -> None:
+    """The kernel hides its /proc from who has joined them (would_dump of fs/exec.c), which is no end of it."""
+    program = public / "sleep"
+    shutil.copy2(shutil.which("sleep") or "", program)
+    program.chmod(0o711)
+    every = "0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x10000000 | 0x40000000"  # but pid: CLONE_NEW*
+    start = f"import ctypes, os; ctypes.CDLL(None).unshare({every}); print(flush=True); input(); "
+    start += f"os.setgid(0); os.setuid(0); os.execv('{program}', ['sleep', '1000'])"
+    apart = [sys.executable, "-c", start]
+    with subprocess.Popen(apart, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            for name in ("uid_map", "gid_map"):
+                Path(f"/proc/{process.pid}/{name}").write_text("0 100000 65536")
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.close()
+            wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", "it runs")
+            done = nsenter(f"pid:{process.pid}", "id", "-u")
+        finally:
+            process.kill()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
 
 def test_a_paused_one_says_so_and_nothing_hangs(run: Run, docker: Call, nsenter: Call) -> None:

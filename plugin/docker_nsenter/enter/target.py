@@ -69,9 +69,9 @@ class Target:
             syscalls.pidfd_send_signal(self.pidfd, 0)
             self.namespace("mnt")
         except OSError as problem:
-            if problem.errno in (2, 3):  # ENOENT, ESRCH
-                return False
-            raise
+            if problem.errno not in (2, 3, 13):
+                raise
+            return problem.errno == 13  # EACCES: out of sight from the namespaces that were joined; not ENOENT, ESRCH
         return True
 
 
