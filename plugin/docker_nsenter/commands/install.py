@@ -12,6 +12,7 @@ from ..engine.endpoints import config_directory
 from ..errors import SYSTEM, CliError, shell_line
 from ..loader import path_of
 from ..packages import places
+from ..planning import elf
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What docker, typer and rich consist of: compiled once at the installation, for no start writes anything
@@ -145,11 +146,10 @@ def loader(python: str) -> str:
     By its own file the start takes one copy of the interpreter more, which enter/hardening/exeseal.py explains.
     """
     with open(python, "rb") as file:
-        head = file.read(4096)
-    found = re.search(rb"/[\w./-]*/ld-linux[\w.-]*\.so\.\d+(?=\0)", head)
-    if not found:  # not an ELF file, or of another C library, whose loader is at work all the time
+        path = os.fsdecode(elf.loader(file) or b"")
+    # Else not an ELF file, or of another C library, whose loader is at work all the time
+    if not re.fullmatch(r"/[\w./-]*/ld-linux[\w.-]*\.so\.\d+", path, re.ASCII):
         return ""
-    path = found[0].decode()
     probe = [path, python, "-I", "-S", "-B", "-c", "import sys; print(sys.executable)"]
     try:
         done = subprocess.run(probe, capture_output=True, text=True, check=False)

@@ -10,6 +10,7 @@ import sys
 from ..engine import containers, endpoints, http
 from ..errors import CliError, again
 from ..packages import add_packages
+from . import elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 CACHE = "/var/cache/docker-nsenter/tools"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-PT_INTERP = 3
 
 
 def find(word: str, options: "endpoints.Globals", *, local: bool, only_look: bool) -> "PlannedTools":
@@ -56,24 +56,15 @@ def _place(path: str, word: str) -> "PlannedTools":
         return {"kind": "tree", "layers": [path], "path": PATH}
     try:
         with open(path, "rb") as file:
-            head = file.read(4096)
+            named = elf.loader(file)
     except OSError as problem:
         raise CliError(f"--tools {path}: {problem.strerror}") from problem
-    if not _is_static(head):
+    if named != b"":
         raise CliError(
             f"--tools {path}: this is not a static program: it needs a loader or an interpreter",
             again(swap=(["--tools"], word, "host")),
         )
     return {"kind": "file", "layers": [path], "path": []}
-
-
-def _is_static(head: bytes) -> bool:
-    """Tell whether an ELF file of this class asks for no loader (elf(5))."""
-    if head[:5] != b"\x7fELF\x02":
-        return False
-    begin, size, count = (int.from_bytes(head[at : at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
-    kinds = [int.from_bytes(head[at : at + 4], "little") for at in range(begin, begin + size * count, size or 1)]
-    return bool(kinds) and PT_INTERP not in kinds
 
 
 # --- an image ---------------------------------------------------------------------------------------------------

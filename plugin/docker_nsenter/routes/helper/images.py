@@ -8,6 +8,7 @@ from ...engine.containers import quote
 from ...engine.endpoints import Endpoint
 from ...enter.jsonwrite import dumps
 from ...errors import CliError, again
+from ...planning import elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,24 +56,13 @@ def python_paths() -> list[str]:
                 mapped.add(os.path.dirname(path))
     program = os.path.realpath(sys.executable)
     paths = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", os.path.dirname(program), os.path.dirname(os.__file__)]
+    with open(program, "rb") as file:  # by its own name, where that is a link, as Homebrew's
+        named = os.fsdecode(elf.loader(file) or b"")
     found: list[str] = []
-    for path in [*paths, *sorted(mapped), _loader(program)]:
+    for path in [*paths, *sorted(mapped), named]:
         if os.path.exists(path) and not any(_covers(each, path) for each in found):
             found.append(path)
     return found
-
-
-def _loader(program: str) -> str:
-    """Read which loader a program names: where that is a link, as Homebrew's, the kernel looks for it all the same."""
-    with open(program, "rb") as file:
-        head = file.read(64)
-        many = int.from_bytes(head[56:58], "little") if head[:6] == b"\x7fELF\x02\x01" else 0
-        file.seek(int.from_bytes(head[32:40], "little"))
-        for row in [file.read(56) for _ in range(many)]:
-            if row[:4] == b"\x03\0\0\0":  # PT_INTERP
-                file.seek(int.from_bytes(row[8:16], "little"))
-                return os.fsdecode(file.read(int.from_bytes(row[32:40], "little")).partition(b"\0")[0])
-    return ""
 
 
 def _covers(place: str, path: str) -> bool:
