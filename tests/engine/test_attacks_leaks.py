@@ -3,6 +3,7 @@
 Raw nsenter gives each of them away, which shows that the attacks are real.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from ..conftest import Call, Run
+from ..conftest import Call, Run, wait_until
 from .conftest import Plugin, Raw, build, run_words
 
 Engine = dict[str, str]
@@ -42,6 +43,61 @@ READ_KEY = KEYS + (
     "size = libc.syscall(number, 11, int(sys.argv[1]), buffer, 20)\n"
     'print("stole", buffer.value.decode()) if size > 0 else print("no key:", os.strerror(ctypes.get_errno()))\n'
 )
+
+# Seize whatever process appears, and say which words begin with WORD_ in all that it may write to. The word is put
+# together here: the program's own memory must not say it.
+PEEK = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static char word[] = "vnqc^";
+static int newest(void) {
+    char text[128];
+    int fd = open("/proc/loadavg", O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return atoi(strrchr(text, ' '));
+}
+static void look(int pid) {
+    char path[64], line[512], access[8];
+    unsigned long begin, end;
+    int status;
+    if (ptrace(PTRACE_SEIZE, pid, 0, 0)) return;
+    ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+    waitpid(pid, &status, __WALL);
+    sprintf(path, "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "r");
+    while (maps && fgets(line, sizeof line, maps)) {
+        sscanf(line, "%lx-%lx %7s", &begin, &end, access);
+        if (access[1] != 'w' || end - begin > 64 << 20) continue;
+        char *copy = malloc(end - begin), *at = copy;
+        struct iovec into = {copy, end - begin}, from = {(void *)begin, end - begin};
+        ssize_t got = process_vm_readv(pid, &into, 1, &from, 1, 0);
+        for (; got > 0 && (at = memmem(at, copy + got - at, word, 5)); at++)
+            if (copy + got - at > 16) printf("%.16s\n", at);
+        free(copy);
+    }
+    if (maps) fclose(maps);
+    ptrace(PTRACE_DETACH, pid, 0, 0);
+    puts("looked");
+}
+int main(void) {
+    for (char *at = word; *at; at++) ++*at;
+    setvbuf(stdout, 0, _IOLBF, 0);
+    for (int seen = newest();; usleep(50)) {
+        int last = newest();
+        while (seen < last)
+            if (++seen != getpid()) look(seen);
+    }
+}
+"""
 
 
 @pytest.fixture
@@ -117,6 +173,28 @@ def test_no_variable_of_the_callers_comes_in(run: Run, docker: Call, nsenter: Ca
     assert "a secret" in raw(name, "sh", "-c", steal, env=env).stdout
     assert "a secret" not in nsenter(name, "sh", "-c", steal, env=env).stdout
     assert "a secret" not in docker("exec", name, "sh", "-c", steal, env=env, check=False).stdout
+
+
+@pytest.mark.parametrize("route", ["local", "helper"])
+def test_a_container_that_may_trace_sees_nothing_of_those_entered_with_it(
+    run: Run, docker: Call, nsenter: Call, tmp_path: Path, route: str
+) -> None:
+    """A command's process begins as a copy of ours: what we have read of other containers would be in its memory."""
+    peek = build(tmp_path, "peek", PEEK)
+    name = run("--cap-add", "SYS_PTRACE", "-v", f"{peek}:/peek:ro", command=("/peek",))
+    others = [run("-e", f"TOKEN=word_of_others_{'x' * size}") for size in (10, 300, 900, 3000, 9000) * 2]
+
+    def words(*options: str) -> set[str]:
+        before = len(docker("logs", name).stdout)
+        done = nsenter("--route", route, *options, "true")
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda: "looked" in docker("logs", name).stdout[before:], "it has looked")
+        return set(re.findall(r"word_\w+", docker("logs", name).stdout[before:]))
+
+    assert "word_of_its_own_" in words("-e", "OWN=word_of_its_own_", name), "the attack works"
+    for chosen in ([name, *others], [*others, name], [*others[:5], name, *others[5:]]):
+        for at_once in ("1", "4"):
+            assert words("--parallel", at_once, ",".join(chosen)) == set()
 
 
 def test_no_key_of_the_callers_can_be_read(run: Run, engine: Engine, pid_of: Callable[[str], int]) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from ..cli.request import Request
 from ..engine import containers, endpoints, http, selection
-from ..enter.jsonwrite import dumps
+from ..enter import document
 from ..errors import CliError, report
 from ..packages import add_packages
 from ..planning import plan as planning
@@ -29,21 +29,21 @@ class Many:
         self.planned: list[Planned] = []
 
     def document(self) -> bytes:
-        """Write what stage 2 reads: a head, and a Plan in each line behind it."""
+        """Write what stage 2 reads."""
         request = self.request
-        as_json = request.format == "json"
         head = {
-            "many": 1,
             "parallel": request.parallel or at_once(),
             "fail_fast": request.fail_fast,
+            "json": request.format == "json",
+        }
+        shown = {
             "names": [each.container.name for each in self.planned],
             "failed": self.failed,
             "prefix": request.prefix,
             "colors": _shows(1) and not posix.environ.get(b"NO_COLOR"),
             "progress": _shows(2),
-            "json": as_json,
         }
-        return b"\n".join(dumps(each).encode("ascii") for each in (head, *(each.plan for each in self.planned)))
+        return document.write([local.document(each) for each in (head, shown, *(each.plan for each in self.planned))])
 
 
 def at_once() -> int:
@@ -125,7 +125,7 @@ def act(request: Request, options: endpoints.Globals) -> int:
     add_packages()
     from ..routes.helper import helper
 
-    return helper.enter(first, others, many.document())
+    return helper.enter(first, others, many.document)
 
 
 def _explain(many: Many) -> int:

@@ -12,12 +12,10 @@ from .hardening import exeseal, readonly_host
 from .linux import capset, syscalls
 from .session import client
 from .session.status import exit_status
-from .start import Start, read
+from .start import SEVERAL, Start, read
 from .steps import PREPARE
 from .target import ended
 from .validate import validate
-
-MANY = b'{"many": '  # how the head of many Plans begins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +42,12 @@ def serve(start: Start) -> "NoReturn":
         own = Own(words)
         text = client.receive(start.plan_fd, docker, start.planner, start.parent)
         # Who has sent a whole Plan need not be waited for: its end takes a millisecond
-        status = 0 if text.endswith(b"}") or not start.planner else exit_status(posix.waitpid(start.planner, 0)[1])
-        if text.startswith(MANY) and not status:
+        whole = text.endswith((b"}", SEVERAL)) or not start.planner
+        status = 0 if whole else exit_status(posix.waitpid(start.planner, 0)[1])
+        if text == SEVERAL and not status:
             from . import launch, many  # noqa: F401 - once for all that are forked, and in the order of their bundles
 
-            text, docker = many.each(text, start, docker)
+            text, docker = many.each(start, docker)
         status = status or enter(text, start, own, docker)
     except EntryError as refusal:
         status = _report(refusal)

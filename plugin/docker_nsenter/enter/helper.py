@@ -6,14 +6,13 @@ import sys
 import termios
 from _signal import SIG_DFL, SIGCHLD, SIGUSR1, set_wakeup_fd, signal
 
-from . import jsonlite
+from . import document, jsonlite
 from .__main__ import end, serve
 from .errors import printable
 from .hardening import exeseal
 from .linux import syscalls
 from .linux.procfs import read
-from .session.frames import Frames, frame
-from .session.pumps import CHUNK
+from .session.frames import HEAD, Frames, frame
 from .session.relay import Relay
 from .start import Start
 
@@ -28,29 +27,31 @@ def main() -> "NoReturn":
     exeseal.name()
     filtered = read("/proc/self/status").partition(b"\nSeccomp:")[2].split()[0]
     posix.write(1, frame(b"H", read("/proc/sys/kernel/random/boot_id") + filtered))
-    frames = Frames()
-    described, plan = jsonlite.loads(_wait_for(b"I", frames)), _wait_for(b"P", frames)
-    first = jsonlite.loads(plan.partition(b"\n")[0])  # the head of many Plans, or the one
-    name = printable(str(first["target"]["name"] if "target" in first else f"{len(first['names'])} containers"))
-    exeseal.entitle(exeseal.words(), f"docker-nsenter: {name} (relay)")
+    described = jsonlite.loads(_read(_size(b"I")))
+    plans = document.spool(0, _size(b"P"))  # unread: stage 2 is a fork of ours
+    exeseal.entitle(exeseal.words(), f"docker-nsenter: {printable(described['whom'])} (relay)")
     engine = f"/proc/{posix.getppid()}"  # a helper's parent is the engine's shim, among the machine's own files
-    relay = Relay(described, frames)
-    relay.run(lambda alive: _become_stage2(relay, plan, alive, engine))
+    relay = Relay(described, Frames())
+    relay.run(lambda alive: _become_stage2(relay, plans, alive, engine))
 
 
-def _wait_for(letter: bytes, frames: Frames) -> bytes:
-    """Wait for one frame of the greeting; a client that goes before has asked for nothing."""
-    while (found := frames.take()) is None:
-        data = posix.read(0, CHUNK)
-        if not data:
-            posix._exit(125)
-        frames.add(data)
-    if found[0] != letter:
+def _size(letter: bytes) -> int:
+    """Wait for a frame of the greeting, and return how long its payload is, which is still to be read."""
+    head = _read(HEAD)
+    if head[:1] != letter:
         raise ValueError(f"not the frame {letter!r}")
-    return found[1]
+    return int.from_bytes(head[1:], "big")
 
 
-def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoReturn":
+def _read(size: int) -> bytes:
+    """Read so many bytes and not one of what follows; a client that goes before has asked for nothing."""
+    data = b""
+    while len(data) < size:
+        data += posix.read(0, size - len(data)) or posix._exit(125)
+    return data
+
+
+def _become_stage2(relay: Relay, plans: int, alive: int, engine: str) -> "NoReturn":
     """Be stage 2 with the descriptors made for it, at home in the mount namespace of the engine's machine."""
     set_wakeup_fd(-1)
     for number in (SIGCHLD, SIGUSR1):
@@ -60,10 +61,7 @@ def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoRet
         fcntl.ioctl(next(fd for fd in relay.inner if posix.isatty(fd)), termios.TIOCSCTTY, 0)
     for number, fd in enumerate(relay.inner):
         posix.dup2(fd, number, True)
-    memory = posix.memfd_create("plan", 1)
-    while plan:
-        plan = plan[posix.write(memory, plan) :]
-    posix.lseek(memory, 0, 0)
+    posix.lseek(plans, 0, 0)
     try:
         host_mounts = posix.open(f"{engine}/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as problem:  # the engine gave the helper less than was asked for
@@ -71,7 +69,7 @@ def _become_stage2(relay: Relay, plan: bytes, alive: int, engine: str) -> "NoRet
     syscalls.close_range(3, 0xFFFFFFFF, syscalls.CLOSE_RANGE_CLOEXEC)
     for fd in {*relay.outputs, relay.input} - {-1}:
         posix.close(fd)
-    serve(Start(memory, docker=f"fd:{alive}", host_mounts=host_mounts, host_root=f"{engine}/root"))
+    serve(Start(plans, docker=f"fd:{alive}", host_mounts=host_mounts, host_root=f"{engine}/root"))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from select import POLLIN, poll
 from time import monotonic
 
 from . import errors, jsonlite
+from .document import Document
 from .errors import EntryError
 from .hardening import powerless, secure_path
 from .linux import signals, syscalls
@@ -28,21 +29,24 @@ ENDING = PASSED_ON[:4]
 COMPANY = 0.1  # seconds between docker's goodbye and the signal that caused it
 PATIENCE = 1.0  # seconds that commands have which were told to end, and a slow reader then
 LONGEST = 12.0  # seconds until what was asked to end is killed; each supervisor does so after five
-WHOLE = {"many": int, "parallel": int, "fail_fast": bool, **collector.FIELDS}
+FIELDS = {"parallel": int, "fail_fast": bool, "json": bool}  # of the head
 
 
-def each(text: bytes, start: Start, docker: int) -> tuple[bytes, int]:
-    """Fork a process per Plan, and return in each of those alone: its Plan, and what tells that we are gone."""
+def each(start: Start, docker: int) -> tuple[bytes, int]:
+    """Fork a process per Plan, and return in each of those alone: its Plan, and what tells that we are gone.
+
+    The document is read from where its letter has come from.
+    """
     if start.host_mounts < 0:  # who may start a helper is root of the engine's machine by that already
         secure_path.check()
-    head, *plans = text.split(b"\n")
-    return Conductor(validate(jsonlite.loads(head), len(plans)), plans, start, docker).run()
+    document = Document(start.plan_fd)
+    return Conductor(validate(jsonlite.loads(document.head())), document, start, docker).run()
 
 
-def validate(head: object, count: int) -> "dict[str, Any]":
-    """Return the head, or refuse what does not fit the Plans behind it."""
-    fit = isinstance(head, dict) and {name: type(value) for name, value in head.items()} == WHOLE
-    if not fit or not 0 < head["parallel"] <= MOST_AT_ONCE or len(head["names"]) != count:  # type: ignore[index]
+def validate(head: object) -> "dict[str, Any]":
+    """Return the head, or refuse one that is none."""
+    fit = isinstance(head, dict) and {name: type(value) for name, value in head.items()} == FIELDS
+    if not fit or not 0 < head["parallel"] <= MOST_AT_ONCE:  # type: ignore[index]
         raise EntryError("the plan for several containers does not fit them")
     return head  # type: ignore[return-value]
 
@@ -50,9 +54,9 @@ def validate(head: object, count: int) -> "dict[str, Any]":
 class Conductor:
     """Hold the running entries by process, the slots that they write through, and the process that collects."""
 
-    def __init__(self, head: "dict[str, Any]", plans: list[bytes], start: Start, docker: int) -> None:
+    def __init__(self, head: "dict[str, Any]", document: Document, start: Start, docker: int) -> None:
         """Make the pipes and fork the collector; `docker` is the connection to it, or -1."""
-        self.plans, self.start, self.docker = plans, start, docker
+        self.document, self.start, self.docker = document, start, docker
         self.fail_fast: bool = head["fail_fast"]
         self.next = 0
         self.running: dict[int, tuple[int, int, float]] = {}  # process: slot, which Plan, since when
@@ -60,14 +64,15 @@ class Conductor:
         self.ending = self.dropped = self.left = False
         self.asked = self.deadline = 0.0  # when to ask what runs to end, and when to kill it
         self.alive, self.lifeline = posix.pipe2(posix.O_CLOEXEC)
-        slots = [collector.Slot(head) for _ in range(min(head["parallel"], len(plans)))]
+        slots = [collector.Slot(as_json=head["json"]) for _ in range(min(head["parallel"], document.plans))]
         self.slots = [slot.writers for slot in slots]
         self.free = list(range(len(slots)))[::-1]
         control, self.control = posix.pipe2(posix.O_CLOEXEC)
         self.acks, acks = posix.pipe2(posix.O_CLOEXEC)
         self.collector = posix.fork()
         if not self.collector:
-            collector.Collector(head, slots, control, acks).run()
+            shown = collector.validate(jsonlite.loads(document.shown()), document.plans)
+            collector.Collector({**head, **shown}, slots, control, acks).run()
         self.group = self.collector
         self._in_group(self.group, self.group)
         for fd in {control, acks, *(fd for slot in slots for fd in slot.readers)}:
@@ -83,10 +88,10 @@ class Conductor:
     def run(self) -> tuple[bytes, int]:
         """Start what may run, and wait; end with the worst status, and return in what was started."""
         while True:
-            while self.free and self.next < len(self.plans) and not self.ending:
+            while self.free and self.next < self.document.plans and not self.ending:
                 if not self._start():
                     return self._become(*self.now)
-            if not self.running and (self.ending or self.next == len(self.plans)):
+            if not self.running and (self.ending or self.next == self.document.plans):
                 self._end()
             self._drop()
             self._turn()
@@ -102,7 +107,6 @@ class Conductor:
         if pid:
             self._in_group(pid, self.group)
             self.running[pid] = (slot, index, monotonic())
-            self.plans[index] = b""
         return pid
 
     def _become(self, slot: int, index: int) -> tuple[bytes, int]:
@@ -116,11 +120,12 @@ class Conductor:
         null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
         for number, fd in enumerate((null, output, error)):
             posix.dup2(fd, number, True)
+        plan = self.document.plan(index)
         powerless.close_others({self.alive, report, self.start.host_mounts})
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         errors.reports = report
         self.start.docker = f"fd:{self.alive},{report}"
-        return self.plans[index], self.alive
+        return plan, self.alive
 
     def _in_group(self, pid: int, group: int) -> None:
         """Put a process into a group: out of reach of the terminal's keys, which come to us alone."""
@@ -131,7 +136,7 @@ class Conductor:
 
     def _drop(self) -> None:
         """After the last start keep nothing but the right to signal the group."""
-        if not self.dropped and (self.ending or self.next == len(self.plans)):
+        if not self.dropped and (self.ending or self.next == self.document.plans):
             self.dropped = True
             posix.close(self.alive)
             powerless.carrier(self.group, self.files)

@@ -5,6 +5,8 @@ of the interpreter is executed where sealing in place can't be, or in a mount na
 (hardening/readonly_host.py): its words are those of `words`. In a helper container, helper.py forks it.
 """
 
+SEVERAL = b"M"  # what the document of several Plans begins with (document.py); a single Plan begins with a brace
+
 
 class Start:
     """Hold what stage 2 is started with."""

@@ -9,6 +9,7 @@ from .. import errors
 from ..errors import EntryError
 from ..linux import syscalls
 from ..linux.procfs import read_all
+from ..start import SEVERAL
 
 LARGEST_PLAN = 64 << 20
 
@@ -60,6 +61,8 @@ def gone(connection: int) -> bool:
 def receive(plan_fd: int, connection: int, planner: int, parent: int) -> bytes:
     """Read the Plan, which a pull may delay by minutes; EntryError once docker is gone: nobody waits for the command.
 
+    Of a document of several no more than its letter.
+
     Docker, the process `parent`, may have ended before there was a connection.
     """
     waiting = poll()
@@ -73,7 +76,5 @@ def receive(plan_fd: int, connection: int, planner: int, parent: int) -> bytes:
         if planner:
             posix.kill(planner, SIGKILL)
         raise EntryError("cancelled")
-    try:
-        return read_all(plan_fd, LARGEST_PLAN)
-    finally:
-        posix.close(plan_fd)
+    first = posix.read(plan_fd, 1)
+    return first if first == SEVERAL else first + read_all(plan_fd, LARGEST_PLAN)

@@ -10,7 +10,7 @@ from select import POLLIN, POLLOUT, poll
 from time import monotonic
 
 from .. import jsonwrite
-from ..errors import printable
+from ..errors import EntryError, printable
 from ..hardening import powerless
 from . import pumps
 from .terminal import window_size
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
-# What the head of the Plans says of the output, and of those that are not even tried: [name, sentence]
-FIELDS = {"names": list, "failed": list, "prefix": bool, "colors": bool, "progress": bool, "json": bool}
+# What the document of the Plans says of the output, and of those that are not even tried: [name, sentence]
+FIELDS = {"names": list, "failed": list, "prefix": bool, "colors": bool, "progress": bool}
 RECORD = 13  # bytes of what the conductor says: a letter, the slot, which Plan, the status, milliseconds
 COLORS = (36, 35, 32, 34)  # docker compose's, without red and what can't be read on white
 CLEAR = b"\r\x1b[K"
@@ -34,6 +34,14 @@ PATIENCE = 1.0  # seconds that a reader has when the conductor has died
 CANCELLED = "cancelled"
 
 
+def validate(shown: object, count: int) -> "dict[str, Any]":
+    """Return what the document says of the output of `count` entries; EntryError for what does not fit them."""
+    fit = isinstance(shown, dict) and {name: type(value) for name, value in shown.items()} == FIELDS
+    if not fit or len(shown["names"]) != count:  # type: ignore[index]
+        raise EntryError("the plan for several containers does not fit them")
+    return shown  # type: ignore[return-value]
+
+
 def record(letter: bytes, slot: int = 0, index: int = 0, status: int = 0, millis: int = 0) -> bytes:
     """Write what the conductor says: S an entry starts, E it has ended, D all have."""
     return letter + b"".join(n.to_bytes(size, "big") for n, size in ((slot, 2), (index, 4), (status, 2), (millis, 4)))
@@ -42,9 +50,9 @@ def record(letter: bytes, slot: int = 0, index: int = 0, status: int = 0, millis
 class Slot:
     """Hold the pipes of one entry at a time: its output, its errors, and why it did not happen."""
 
-    def __init__(self, head: "dict[str, Any]") -> None:
+    def __init__(self, *, as_json: bool) -> None:
         """Make them; one pipe keeps the order of `> file 2>&1`."""
-        joined = posix.fstat(1)[:3] == posix.fstat(2)[:3] and not head["json"]
+        joined = posix.fstat(1)[:3] == posix.fstat(2)[:3] and not as_json
         pipes = [posix.pipe2(posix.O_CLOEXEC) for _ in range(2 if joined else 3)]
         pipes = [pipes[0], *pipes] if joined else pipes
         for reader, _ in pipes:
@@ -101,14 +109,14 @@ class Sink:
 class Collector:
     """Hold the slots, the caller's descriptors, and how each entry ended."""
 
-    def __init__(self, head: "dict[str, Any]", slots: list[Slot], control: int, acks: int) -> None:
+    def __init__(self, asked: "dict[str, Any]", slots: list[Slot], control: int, acks: int) -> None:
         """Begin without anything started."""
-        self.head, self.slots, self.control, self.acks = head, slots, control, acks
-        self.names = [printable(name) for name in head["names"]]
-        self.reasons: list[tuple[str, str]] = [(printable(name), printable(why)) for name, why in head["failed"]]
+        self.asked, self.slots, self.control, self.acks = asked, slots, control, acks
+        self.names = [printable(name) for name in asked["names"]]
+        self.reasons: list[tuple[str, str]] = [(printable(name), printable(why)) for name, why in asked["failed"]]
         self.refused, self.worst = bool(self.reasons), 0
         wide = max(map(len, self.names), default=0)
-        self.prefixes = [_prefix(name.ljust(wide), at, colors=head["colors"]) for at, name in enumerate(self.names)]
+        self.prefixes = [_prefix(name.ljust(wide), at, colors=asked["colors"]) for at, name in enumerate(self.names)]
         self.started: set[int] = set()
         self.done = 0
         self.all_ended = False
@@ -128,7 +136,7 @@ class Collector:
         posix.set_blocking(self.control, False)
         readers = {fd for slot in self.slots for fd in slot.readers}
         powerless.writer({self.control, self.acks, *readers, *(sink.fd for sink in self.sinks.values())})
-        if self.head["json"]:
+        if self.asked["json"]:
             for name, why in self.reasons:
                 row = {"container": name, "status": 125, "output": "", "errors": "", "error": why}
                 self.sinks[1].add(_json(row, 0))
@@ -144,7 +152,7 @@ class Collector:
         """Wait for anything, take it, write it."""
         slow = max(len(sink.waiting) for sink in self.sinks.values()) > MOST_WAITING
         open_files = {} if slow else {fd: slot for slot in self.slots for fd in slot.open}
-        ready = self._wait(open_files, int(EVERY * 1000) if self.head["progress"] else None, control=not slow)
+        ready = self._wait(open_files, int(EVERY * 1000) if self.asked["progress"] else None, control=not slow)
         if not slow or ready.get(self.control, 0) & ~POLLIN:
             self._listen()  # always: what an entry says comes behind the word that it starts
         for fd, slot in open_files.items():
@@ -202,7 +210,7 @@ class Collector:
         held += data
         if not stream:
             del held[LARGEST_REPORT:]
-        elif self.head["json"]:
+        elif self.asked["json"]:
             slot.cut |= len(held) > LARGEST_OUTPUT
             del held[LARGEST_OUTPUT:]
         else:
@@ -223,7 +231,7 @@ class Collector:
                 pass
         report = bytes(slot.data[slot.report]).decode("utf-8", "replace")
         why = report.partition("\n")[0].removeprefix("docker nsenter: ")
-        if self.head["json"]:
+        if self.asked["json"]:
             self._write_json(slot, status, millis, why)
         else:
             for fd, stream in slot.readers.items():
@@ -244,7 +252,7 @@ class Collector:
 
     def _write(self, slot: Slot, stream: int, lines: "bytes | bytearray") -> None:
         """Write whole lines."""
-        if self.head["prefix"]:
+        if self.asked["prefix"]:
             prefix = self.prefixes[slot.index]
             lines = prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
         self.sinks[stream].add(lines)
@@ -267,7 +275,7 @@ class Collector:
     def _show_progress(self) -> None:
         """Say on a terminal how far it is, once it takes long."""
         now = monotonic()
-        if not self.head["progress"] or now < self.shown or self.all_ended or self.sinks[2].waiting:
+        if not self.asked["progress"] or now < self.shown or self.all_ended or self.sinks[2].waiting:
             return
         self.shown = now + EVERY
         running = [self.names[slot.index] for slot in self.slots if slot.index >= 0]

@@ -1,12 +1,14 @@
 """Write and read the frames that a client and its helper exchange: a letter, the length in four bytes, the payload.
 
-To the helper: I (the caller's standard descriptors), P (the Plan), D (input), E (its end), W (Linux's struct winsize),
-S (a signal, by Linux's number), C (nobody reads the output with this letter any more), G (the client goes).
+To the helper: I (the caller's standard descriptors), P (the Plan, or a document of several), D (input), E (its end), W
+(Linux's struct winsize), S (a signal, by Linux's number), C (nobody reads the output with this letter any more), G (the
+client goes).
 From it: H (it runs, on which kernel, under a filter or not), 1 and 2 (output, errors), A (so many bytes of input have
 been read), Z (the command has stopped), X (its exit status), F (filters, made anew).
 """
 
 LARGEST = 64 << 20
+HEAD = 5  # bytes before the payload
 
 
 def frame(letter: bytes, payload: bytes = b"") -> bytes:
@@ -27,13 +29,13 @@ class Frames:
 
     def take(self) -> "tuple[bytes, bytes] | None":
         """Return the next whole frame, or None; ValueError for one that is larger than any of ours."""
-        if len(self._data) < 5:
+        if len(self._data) < HEAD:
             return None
         size = int.from_bytes(self._data[1:5], "big")
         if size > LARGEST:
             raise ValueError("a frame is too large")
-        if len(self._data) < 5 + size:
+        if len(self._data) < HEAD + size:
             return None
-        letter, payload = bytes(self._data[:1]), bytes(self._data[5 : 5 + size])
-        del self._data[: 5 + size]
+        letter, payload = bytes(self._data[:1]), bytes(self._data[HEAD : HEAD + size])
+        del self._data[: HEAD + size]
         return letter, payload

@@ -111,8 +111,11 @@ class Client:
 
     # --- the entry -------------------------------------------------------------------------------------------------
 
-    def run(self, plan: "Plan", socket: int, document: bytes = b"") -> int:
-        """Send the Plan, or a document of many, carry everything until the helper says the exit status; return that."""
+    def run(self, plan: "Plan", socket: int, whom: str, text: bytes) -> int:
+        """Send what stage 2 reads, carry everything until the helper says the exit status; return that.
+
+        `text` is the Plan, or a document of several, of which `plan` is one; `whom` they are for is shown by ps.
+        """
         streams.fill_standard()
         self.plan, self.socket = plan, socket
         self.terminal = Terminal(0)
@@ -124,8 +127,8 @@ class Client:
         self._paused = False  # from SIGTSTP to SIGCONT: docker is stopped, and the terminal is the shell's
         self._prepare_input()
         self._watch_signals()
-        write(self.stream.fd, frame(b"I", dumps(self._describe()).encode()))
-        write(self.stream.fd, frame(b"P", document or dumps(plan).encode("ascii")))
+        write(self.stream.fd, frame(b"I", dumps(self._describe(whom)).encode()))
+        write(self.stream.fd, frame(b"P", text))
         os.set_blocking(self.stream.fd, False)
         try:
             self._act()
@@ -138,10 +141,11 @@ class Client:
                 self.input.end(self.read)
         return self.status
 
-    def _describe(self) -> "dict[str, object]":
+    def _describe(self, whom: str) -> "dict[str, object]":
         """Say of which kind the caller's descriptors are: stage 2 gets the same in the helper."""
         tty = self.plan["tty"] and not self.plan["detach"]
         return {
+            "whom": whom,
             "terminals": [tty and os.isatty(fd) for fd in (0, 1, 2)],
             "joined": os.fstat(1)[:3] == os.fstat(2)[:3],
             "size": window_size().hex() if self.plan["tty"] else "",

@@ -59,10 +59,10 @@ SHOWN = "/tools"  # where the engine shows an image that it keeps in no director
 PYTHON = ["-I", "-S", "-B", "-X", "utf8", "-c"]
 
 
-def enter(planned: "Planned", more: "Sequence[Planned]" = (), document: bytes = b"") -> int:
+def enter(planned: "Planned", more: "Sequence[Planned]" = (), document: "Callable[[], bytes] | None" = None) -> int:
     """Enter by a helper and return the command's exit status.
 
-    For many containers `planned` is one of them, `more` are the others, and `document` has all their Plans.
+    For many containers `planned` is one of them, `more` are the others, and `document` writes all their Plans.
     """
     plan, endpoint = planned.plan, planned.endpoint
     assert endpoint is not None
@@ -85,7 +85,7 @@ def _debug(plan: "Plan", text: str) -> None:
 class Helper:
     """Hold the helper's name, and who removes it when we can't."""
 
-    def __init__(self, planned: "Planned", more: "Sequence[Planned]", document: bytes) -> None:
+    def __init__(self, planned: "Planned", more: "Sequence[Planned]", document: "Callable[[], bytes] | None") -> None:
         """Start the watcher before there is anything to leave behind."""
         assert planned.endpoint is not None
         self.planned, self.plan, self.more, self.document = planned, planned.plan, more, document
@@ -124,7 +124,9 @@ class Helper:
         client.recording, status = recording, 125
         self.plan["record"] = None  # it is here
         try:
-            status = client.run(self.plan, self._connected(), self.document)
+            whom = f"{1 + len(self.more)} containers" if self.document else self.plan["target"]["name"]
+            text = self.document() if self.document else dumps(self.plan).encode("ascii")
+            status = client.run(self.plan, self._connected(), whom, text)
         finally:
             for each in () if self.more else told:  # of several only the helper knows how each ended
                 each.end(status, client.sent, client.got)
@@ -236,14 +238,6 @@ class Helper:
             each.plan["filters"] = wanted  # beyond what the helper has inherited from the engine, as the monitor has
             each.plan["seccomp"] = "given" if wanted else "inherited"
         client.stream.close()
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        """Write the Plans of many containers anew, which were written before all was known."""
-        if self.document:
-            head = self.document.partition(b"\n")[0]
-            them = (self.planned, *self.more)
-            self.document = b"\n".join([head, *(dumps(each.plan).encode("ascii") for each in them)])
 
     def _run(self, settings: "dict[str, Any]", name: str, meanwhile: "Callable[[], object]") -> Stream:
         """Create a helper, attach, start it; `meanwhile` is called while it starts."""
@@ -265,7 +259,6 @@ class Helper:
             if tools := each.plan["tools"]:
                 tools["layers"] = [path]
         _debug(self.plan, f"{image} is at {path}")
-        self._rewrite()
 
     def _capabilities(self) -> "Iterator[list[str]]":
         """Yield what to ask for: the container's, the Plan's and stage 2's own; then what a lesser engine may have."""
