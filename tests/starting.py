@@ -2,7 +2,7 @@
 
 # Where there is a bundle of the start: with the directory of the package and that file as the first words
 BEGIN = (
-    "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
+    "import marshal, posix, sys; file = posix.open(sys.argv[2], 0); "
     "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); "
 )
 # Where there is none: with the directory alone

@@ -2,21 +2,22 @@
 
 Finding, opening and unmarshalling a module of its own costs more than running it. Like a .pyc, a bundle belongs to one
 version of Python; once a source has changed (its time or its size), the sources are read instead. It holds only what
-runs: no docstrings, no annotations, no line numbers.
+runs: no docstrings, no annotations, no line numbers. A module's imports are looked up now and not at each start.
 """
 
 import marshal
 import posix
 import sys
 
-from .loader import PACKAGE, path_of
+from .loader import PACKAGE, PART_SIZE, path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Sequence
     from types import CodeType
 
-    from .loader import Row
+    from .loader import Import, Row
 
 # What every start reads, the loader first, and what both processes of an entry need: that is run once, before the fork
 START = (
@@ -25,8 +26,12 @@ START = (
     *("docker_nsenter.enter.linux.procfs", "docker_nsenter.enter.membership"),
     *("docker_nsenter.enter.linux.capabilities", "docker_nsenter.routes"),
 )
-# How the launcher begins with their `rows` from `file`
+# How the launcher begins with their `rows` from `file`: ^C is no traceback from here on, unless it is ignored (1)
 BEGIN = """
+import _signal
+_signal.getsignal(2) == 1 or _signal.signal(2, lambda *_: posix._exit(130))
+library = sys.argv[1]
+del sys.argv[1:3]
 posix.close(file)
 loader = type(sys)(rows[0][0])
 loader.__package__, loader.__file__ = rows[1][0], rows[0][2]
@@ -63,16 +68,27 @@ def write() -> None:
     _make_directory(path_of("enter").rpartition("/")[0])
     for stage, names in STAGES.items():
         known = _needed(tuple(name for each in EARLIER[stage] for name in STAGES[each])) if stage in EARLIER else []
-        _write(stage, [_row(name) for name in _needed(names) if name not in known])
+        _write(stage, _in_parts(_rows([name for name in _needed(names) if name not in known], [*START, *known])))
     begin = _without_lines(compile(BEGIN, "begin", "exec", dont_inherit=True, optimize=2))
-    _write("start", (begin, [_row(name) for name in START]))  # last: it stands for all of them
+    _write("start", marshal.dumps((begin, _rows(START, []))))  # last: it stands for all of them
 
 
-def _write(stage: str, content: "list[Row] | tuple[CodeType, list[Row]]") -> None:
+def _write(stage: str, content: bytes) -> None:
     """Write one bundle, which is there as a whole or not at all."""
     with open(f"{path_of(stage)}.new", "wb") as file:
-        file.write(marshal.dumps(content))
+        file.write(content)
     posix.rename(f"{path_of(stage)}.new", path_of(stage))
+
+
+def _in_parts(rows: "list[Row]") -> bytes:
+    """Write rows in parts, each behind its length, of a size for which the C library maps no memory of its own."""
+    parts: list[list[Row]] = [[]]
+    for row in rows:
+        if parts[-1] and len(marshal.dumps([*parts[-1], row])) > LARGEST_PART:
+            parts.append([])
+        parts[-1].append(row)
+    written = map(marshal.dumps, parts)
+    return b"".join(len(part).to_bytes(PART_SIZE, "little") + part for part in written)
 
 
 def _make_directory(path: str) -> None:
@@ -111,12 +127,18 @@ RECORD = (
 )
 # What only some entries need, when nothing can be read any more: read with the others, but not taken apart
 SELDOM = tuple(f"{__package__}.enter.{name}" for name in ("hints", "session.failures", "session.guardian"))
+LARGEST_PART = 100_000  # bytes; mallopt(3), M_MMAP_THRESHOLD
 # Python's own that are found by their file, too, where they are not part of it: to look for one costs 0.2 ms
 EXTENSIONS = ("_ctypes", "fcntl", "select")
 
 
-def _row(name: str) -> "Row":
-    """Compile one module, or name the file of an extension."""
+def _rows(names: "Sequence[str]", before: list[str]) -> "list[Row]":
+    """Compile modules, which are run in this order behind some others."""
+    return [_row(name, {*before, *names[:at]} - {*SELDOM}) for at, name in enumerate(names)]
+
+
+def _row(name: str, there: set[str]) -> "Row":
+    """Compile one module, or name the file of an extension; `there` are the modules that have run by then."""
     import ast
     from importlib import import_module
     from os.path import exists
@@ -124,19 +146,64 @@ def _row(name: str) -> "Row":
     if name in EXTENSIONS:
         file = str(import_module(name).__file__)
         found = posix.stat(file)
-        return name, False, file, found.st_mtime_ns, found.st_size, None
-    place = f"{PACKAGE.rpartition('/')[0]}/{name.replace('.', '/')}"
-    package = f"{place}/__init__.py"
-    file = package if exists(package) else f"{place}.py"
+        return name, False, file, found.st_mtime_ns, found.st_size, (), None
+    package = f"{_place(name)}/__init__.py"
+    file = package if exists(package) else f"{_place(name)}.py"
     with open(file, "rb") as source:
         tree = ast.parse(source.read())
         found = posix.fstat(source.fileno())
     for node in list(ast.walk(tree)):
         _strip(node)
+    imports = _take_imports(tree, name if file == package else name.rpartition(".")[0], there) if there else ()
     code = compile(ast.fix_missing_locations(tree), file, "exec", dont_inherit=True, optimize=2)
     code = _without_lines(code)
     packed = marshal.dumps(code) if name in SELDOM else code
-    return name, file == package, file, found.st_mtime_ns, found.st_size, packed
+    return name, file == package, file, found.st_mtime_ns, found.st_size, imports, packed
+
+
+def _place(name: str) -> str:
+    """Say where a module of the package lies: a directory's name, or a file's without its ending."""
+    return f"{PACKAGE.rpartition('/')[0]}/{name.replace('.', '/')}"
+
+
+def _take_imports(tree: "ast.Module", package: str, there: set[str]) -> "tuple[Import, ...]":
+    """Take a module's imports of what is there by then, and of what is a part of Python, out of its code."""
+    import ast
+
+    found: list[tuple[str, str, str | None]] = []
+    for node in list(tree.body):
+        if isinstance(node, ast.Import):
+            taken = _modules(node)
+        elif isinstance(node, ast.ImportFrom):
+            taken = _names(node, package)
+        else:
+            continue
+        if {source for source, _, _ in taken} <= there | {*sys.builtin_module_names}:
+            tree.body.remove(node)
+            found += taken
+    sources = dict.fromkeys(source for source, _, _ in found)
+    return tuple(
+        (source, tuple((local, inner) for each, local, inner in found if each == source)) for source in sources
+    )
+
+
+def _modules(node: "ast.Import") -> list[tuple[str, str, str | None]]:
+    """List what `import a, b` sets: a module, the name that it gets, None."""
+    return [(each.name, each.asname or each.name, None) for each in node.names]
+
+
+def _names(node: "ast.ImportFrom", package: str) -> list[tuple[str, str, str | None]]:
+    """List what `from a import b` sets: a module, the name that is set, and what of the module that is."""
+    from os.path import exists
+
+    above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+    source = sys.intern(".".join(filter(None, (above, node.module))))
+    return [
+        (sys.intern(f"{source}.{each.name}"), each.asname or each.name, None)
+        if exists(f"{_place(source)}/{each.name}.py") or exists(f"{_place(source)}/{each.name}")
+        else (source, each.asname or each.name, each.name)
+        for each in node.names
+    ]
 
 
 def _strip(node: "ast.AST") -> None:

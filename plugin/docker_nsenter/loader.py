@@ -7,18 +7,21 @@ import gc
 import marshal
 import posix
 import sys
-from _frozen_importlib import ModuleSpec, module_from_spec
+from _frozen_importlib import BuiltinImporter, ModuleSpec, module_from_spec
 from _frozen_importlib_external import ExtensionFileLoader, spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
-    # of a bundle: the module, whether it is a package, its file's path, time in nanoseconds and size, its code: packed
-    # where it seldom runs, None for an extension
-    Row = tuple[str, bool, str, int, int, CodeType | bytes | None]
+    # of a bundle: the module, whether it is a package, its file's path, time in nanoseconds and size, what it imports,
+    # its code: packed where it seldom runs, None for an extension
+    Row = tuple[str, bool, str, int, int, tuple["Import", ...], CodeType | bytes | None]
+    # a module, and the names that it (None) or something in it gets
+    Import = tuple[str, tuple[tuple[str, str | None], ...]]
 
 DEBUG = {"-D", "--debug"}
+PART_SIZE = 4  # bytes of the length before each part of a bundle
 BEGUN: list[bool] = []  # from the bundle of the start
 PACKAGE = __file__.rpartition("/")[0]
 # A module that is imported late, and its stage
@@ -61,8 +64,10 @@ def load(stage: str) -> None:
         return
     gc.disable()  # nothing of this is ever garbage
     try:
-        found = posix.fstat(fd)
-        fresh = _run(marshal.loads(posix.read(fd, found.st_size)))  # noqa: S302 - as trusted as a .pyc
+        rows: list[Row] = []
+        while size := posix.read(fd, PART_SIZE):
+            rows += marshal.loads(posix.read(fd, int.from_bytes(size, "little")))  # noqa: S302 - as trusted as a .pyc
+        fresh = _run(rows)
         if not fresh and stage not in LONG:
             _forget()
     finally:
@@ -83,14 +88,14 @@ def _forget() -> None:
 
 def _run(rows: "list[Row]") -> bool:
     """Run the modules of a bundle and return True, unless a source has changed since."""
-    for _, _, file, time, size, _ in rows:
+    for _, _, file, time, size, _, _ in rows:
         found = posix.stat(file)
         if (found.st_mtime_ns, found.st_size) != (time, size):
             return False
     loader = Loader()
     sys.meta_path.insert(0, loader)
     for row in rows:
-        if type(row[5]) is bytes:
+        if type(row[6]) is bytes:
             packed[row[0]] = row
         elif row[0] not in sys.modules:
             loader.run(row)
@@ -102,14 +107,28 @@ def path_of(stage: str) -> str:
     return f"{PACKAGE}/__pycache__/{stage}.{sys.implementation.cache_tag}.bundle"
 
 
+def _imported(name: str) -> "ModuleType":
+    """Import a module; for one that is a part of Python the importer's ways take three times as long as it does."""
+    if name not in sys.builtin_module_names:
+        __import__(name)
+        return sys.modules[name]
+    spec = ModuleSpec(name, BuiltinImporter)  # type: ignore[arg-type]
+    module = BuiltinImporter.create_module(spec)
+    assert module
+    sys.modules[name] = module
+    module.__spec__, module.__loader__ = spec, BuiltinImporter
+    BuiltinImporter.exec_module(module)
+    return module
+
+
 class Loader:
     """Stand for the bundles among Python's loaders, and load that of a late module."""
 
     bundled = True  # by which its modules are known
 
     def run(self, row: "Row") -> None:
-        """Do all that importing a module does, without the importer's ways."""
-        name, package, file, _, _, code = row
+        """Do all that importing a module does, without the importer's ways; its own imports are names that are set."""
+        name, package, file, _, _, imports, code = row
         if code is None:
             extension = ExtensionFileLoader(name, file)
             found = spec_from_file_location(name, file, loader=extension)
@@ -122,11 +141,14 @@ class Loader:
         module = sys.modules[name] = type(sys)(name)
         parent, _, last = name.rpartition(".")
         names = module.__dict__
-        names["__spec__"] = spec = ModuleSpec(name, self, origin=file, is_package=package)  # type: ignore[arg-type]
-        spec.has_location = True
         names["__file__"], names["__loader__"], names["__package__"] = file, self, name if package else parent
         if package:
-            names["__path__"] = spec.submodule_search_locations = [file.rpartition("/")[0]]
+            names["__path__"] = [file.rpartition("/")[0]]
+        for source, those in imports:
+            imported = sys.modules.get(source) or _imported(source)
+            inside = imported.__dict__
+            for local, attribute in those:
+                names[local] = inside[attribute] if attribute else imported
         exec(code, names)  # noqa: S102 - what an import does
         if parent:
             setattr(sys.modules[parent], last, module)
@@ -139,7 +161,11 @@ class Loader:
             load(LATE[name])
         else:
             return None
-        return sys.modules[name].__spec__ if name in sys.modules else None
+        if name not in sys.modules:
+            return None
+        spec = ModuleSpec(name, self, origin=sys.modules[name].__file__)  # type: ignore[arg-type]
+        spec.has_location = True
+        return spec
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         """Return the module as it was run."""

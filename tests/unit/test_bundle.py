@@ -1,5 +1,6 @@
 """The bundle: the same modules as the files, and never an old one."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docker_nsenter import bundle
 from docker_nsenter.enter import hints
 from docker_nsenter.planning import plan
 
@@ -49,10 +51,35 @@ def test_a_stage_comes_from_its_bundle_alone(copy: Path, stage: str, module: str
     assert [word for word in found if not word.endswith("=Loader")] == []
 
 
+def names_of(place: Path) -> dict[str, list[str]]:
+    """List what each module of ours knows once all stages are loaded, and what they leave for later."""
+    code = (
+        "import json; [loader.load(stage) for stage in bundle.STAGES]; "
+        "[__import__(f'docker_nsenter.{name}') for names in bundle.STAGES.values() for name in names]; "
+        "[__import__(name) for name in bundle.SELDOM]; "
+        "ours = [(name, module) for name, module in sys.modules.items() if name.startswith('docker_nsenter')]; "
+        "print(json.dumps({name: sorted(vars(module)) for name, module in ours}))"
+    )
+    found: dict[str, list[str]] = json.loads(python(place, code))
+    return {module: [name for name in names if not name.startswith("__")] for module, names in found.items()}
+
+
+def test_a_module_knows_the_same_names_as_from_its_source(copy: Path) -> None:
+    """Its imports are looked up when the bundle is written, also of what only runs where something goes wrong."""
+    bundled = names_of(copy)
+    python(copy, "bundle.remove()")
+    sources = names_of(copy)
+    assert set(bundled) == set(sources)
+    assert set(bundle.SELDOM) < set(bundled)
+    for module, names in sources.items():
+        if module not in NOT_BUNDLED:
+            assert {*bundled[module], "loader"} == {*names, "loader"}, module
+
+
 def test_an_extension_has_its_file_as_when_it_is_searched_for(copy: Path) -> None:
     """By which root's code is looked for: what is begun in two phases (PEP 489) has it of its spec alone."""
     code = "import _queue; was = _queue.__file__, type(_queue.__loader__); del sys.modules['_queue']; "
-    code += "loader.Loader().run(('_queue', False, was[0], 0, 0, None)); import _queue; "
+    code += "loader.Loader().run(('_queue', False, was[0], 0, 0, (), None)); import _queue; "
     assert python(copy, code + "print(was == (_queue.__file__, type(_queue.__loader__)))") == "True\n"
 
 
