@@ -69,6 +69,7 @@ class Conductor:
         self.free = list(range(len(slots)))[::-1]
         control, self.control = posix.pipe2(posix.O_CLOEXEC)
         self.acks, acks = posix.pipe2(posix.O_CLOEXEC)
+        powerless.common()
         self.collector = posix.fork()
         if not self.collector:
             shown = collector.validate(jsonlite.loads(document.shown()), document.plans)

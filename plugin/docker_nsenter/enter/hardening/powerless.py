@@ -87,6 +87,7 @@ PIDFD_SEND_SIGNAL = (424, 424)
 MMAP, MPROTECT, FTRUNCATE = (9, 222), (10, 226), (77, 46)
 F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ = 1, 2, 3, 4, 1031, 1032
 FIONBIO, TIOCGPGRP, TCGETS2 = 0x5421, 0x540F, 0x802C542A  # glibc 2.42's isatty(3) takes the last
+OPTIONS = 1, (F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ)
 SIZES = syscalls.TIOCGWINSZ, syscalls.TIOCSWINSZ
 COUNTS = syscalls.FIONREAD, syscalls.SIOCOUTQ
 REQUESTS = (*COUNTS, FIONBIO, syscalls.TCGETS, TCGETS2, syscalls.TCSETSW, TIOCGPGRP, *SIZES)
@@ -118,9 +119,10 @@ DEADLY = {
     "keyctl": (250, 219),
 }
 PROT_EXEC = 4
-LARGE = 0x20000 if syscalls.MACHINE == "aarch64" else 0x8000  # O_LARGEFILE, which musl adds
+LARGE = 0x20000 if syscalls.ARM64 else 0x8000  # O_LARGEFILE, which musl adds
 # CONT, DETACH, SYSCALL, GETEVENTMSG, GETSIGINFO, LISTEN, GET_SYSCALL_INFO
 SEIZED = (7, 17, 24, 0x4201, 0x4202, 0x4208, 0x420E)
+_common: list[tuple[bytes, bytes]] = []  # how each filter begins and ends, once written
 ALLOW, REFUSE, END = 0x7FFF0000, 0x00050001, 0x80000000  # SECCOMP_RET_ALLOW, _ERRNO with EPERM, _KILL_PROCESS
 LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JSET|K, RET|K
 
@@ -136,7 +138,7 @@ def carriers(pid: int, also: "Iterable[int]" = (), recordings: "Iterable[int]" =
     Of `recordings` a line that was not written whole may be cut off.
     """
     group = (pid, -pid & 0xFFFFFFFF, 0, posix.getpid(), *also)
-    return program(CARRY, {KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))})
+    return program({KILLING: (0, group), FTRUNCATE: (0, tuple(recordings))})
 
 
 def confine(files: "Iterable[int]", code: bytes) -> None:
@@ -150,17 +152,17 @@ def watcher(files: "Iterable[int]") -> None:
     reading = (posix.O_CLOEXEC, posix.O_CLOEXEC | LARGE)
     values: dict[tuple[int, int], Argument] = {PTRACE: (0, SEIZED)}
     values |= {LOOK["openat"]: (2, reading), LOOK["open"]: (1, reading)}
-    drop(WATCH, files, program({**CARRY, **LOOK}, values))
+    drop(WATCH, files, program(values, LOOK))
 
 
 def guardian(command: int, files: "Iterable[int]") -> None:
     """Keep these descriptors, of which `command` is a pidfd, and the right to signal that one."""
-    confine(files, program(CARRY, {PIDFD_SEND_SIGNAL: (0, (command,))}))
+    confine(files, program({PIDFD_SEND_SIGNAL: (0, (command,))}))
 
 
 def writer(files: "Iterable[int]") -> None:
     """Keep these descriptors and nothing else: not even the right to signal."""
-    drop(0, files, program(CARRY, {KILLING: (0, ())}))
+    drop(0, files, program({KILLING: (0, ())}))
 
 
 def drop(keep: int, files: "Iterable[int]", code: bytes) -> None:
@@ -185,32 +187,21 @@ def close_others(files: "Iterable[int]") -> None:
     syscalls.close_range(first, 0xFFFFFFFF, 0)
 
 
-def program(plain: "dict[str, tuple[int, int]]", values: "dict[tuple[int, int], Argument]") -> bytes:
-    """Write the filter: the machine, the calls with free arguments, those with chosen ones, the deadly ones."""
-    fixed: dict[tuple[int, int], Argument] = {
-        FCNTL: (1, (F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ, F_GETPIPE_SZ)),
-        IOCTL: (1, REQUESTS),
-        TGKILL: (0, (posix.getpid(),)),
-    }
-    chosen = {**fixed, **values}
-    code = [_word(LOAD, 4), _word(EQUAL, syscalls.AUDIT_ARCH, 1), _word(RETURN, END), _word(LOAD, 0)]
-    for row in plain.values():
-        if row not in chosen:
-            code += _on(row, [_word(RETURN, ALLOW)])
+def program(values: "dict[tuple[int, int], Argument]", more: "dict[str, tuple[int, int]] | None" = None) -> bytes:
+    """Write a filter: the machine, a carrier's calls and `more`, those with chosen arguments, the deadly ones."""
+    begin, end = common()
+    chosen = {FCNTL: OPTIONS, IOCTL: (1, REQUESTS), TGKILL: (0, (posix.getpid(),)), **values}
+    code = [begin, *(_on(row, [_word(RETURN, ALLOW)]) for row in (more or {}).values() if row not in chosen)]
     for row, (argument, right) in chosen.items():
         checks = [word for value in right for word in (_word(EQUAL, value, 0, 1), _word(RETURN, ALLOW))]
-        code += _on(row, [_load(argument), *checks, _word(RETURN, REFUSE)])
-    for row in (MMAP, MPROTECT):
-        code += _on(row, [_load(2), _word(ANY_BIT, PROT_EXEC, 0, 1), _word(RETURN, REFUSE), _word(RETURN, ALLOW)])
-    for row in DEADLY.values():
-        if row not in chosen:
-            code += _on(row, [_word(RETURN, END)])
-    return b"".join([*code, _word(RETURN, REFUSE)])
+        code.append(_on(row, [_load(argument), *checks, _word(RETURN, REFUSE)]))
+    return b"".join([*code, end])
 
 
-def _on(row: tuple[int, int], then: list[bytes]) -> list[bytes]:
+def _on(row: tuple[int, int], then: list[bytes]) -> bytes:
     """Write what is to be done on one call, which must end in a return."""
-    return [_word(EQUAL, at, 0, len(then)), *then] if (at := row[syscalls.MACHINE == "aarch64"]) >= 0 else []
+    at = row[syscalls.ARM64]
+    return b"".join((_word(EQUAL, at, 0, len(then)), *then)) if at >= 0 else b""
 
 
 def _load(argument: int) -> bytes:
@@ -220,4 +211,16 @@ def _load(argument: int) -> bytes:
 
 def _word(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
     """Write one instruction (struct sock_filter)."""
-    return code.to_bytes(2, "little") + bytes((yes, no)) + k.to_bytes(4, "little")
+    return (code | yes << 16 | no << 24 | k << 32).to_bytes(8, "little")
+
+
+def common() -> tuple[bytes, bytes]:
+    """Write how each filter begins and ends: once for all that are forked."""
+    if not _common:
+        head = [_word(LOAD, 4), _word(EQUAL, syscalls.AUDIT_ARCH, 1), _word(RETURN, END), _word(LOAD, 0)]
+        carried = [_on(row, [_word(RETURN, ALLOW)]) for row in CARRY.values()]
+        no_code = [_load(2), _word(ANY_BIT, PROT_EXEC, 0, 1), _word(RETURN, REFUSE), _word(RETURN, ALLOW)]
+        guarded = [_on(row, no_code) for row in (MMAP, MPROTECT)]
+        deadly = [_on(row, [_word(RETURN, END)]) for row in DEADLY.values()]
+        _common.append((b"".join(head + carried), b"".join([*guarded, *deadly, _word(RETURN, REFUSE)])))
+    return _common[0]

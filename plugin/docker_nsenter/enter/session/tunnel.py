@@ -49,7 +49,7 @@ def frame(letter: bytes, number: int = 0, data: bytes = b"") -> bytes:
 def take_only(files: set[int]) -> None:
     """Keep these descriptors, and only take connections; out of the reach of who has the same ids and no less."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    code = powerless.program({**powerless.CARRY, **CONNECTED}, {**NOBODY})
+    code = powerless.program({**NOBODY}, CONNECTED)
     try:
         powerless.drop(0, files, code)
     except PermissionError:  # EPERM of the bounding set: who lacks SETPCAP gets nothing out of it from no_new_privs on
@@ -60,7 +60,7 @@ def take_only(files: set[int]) -> None:
 def open_only() -> None:
     """Only open connections, for who has dropped all else already."""
     values: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {**NOBODY, SOCKET: (0, FAMILIES)}
-    powerless.install(powerless.program({**powerless.CARRY, **CONNECTED, "connect": CONNECT}, values))
+    powerless.install(powerless.program(values, {**CONNECTED, "connect": CONNECT}))
 
 
 def prompt(sock: "socket") -> None:
