@@ -107,6 +107,8 @@ def quote(name: str) -> str:
     """Percent-encode a name, so that no word of the user's becomes a path or a header."""
     if not name:
         raise CliError("the name of the container is empty")
+    if name.isascii() and name.isalnum():  # an ID, at least
+        return name
     return "".join(chr(byte) if byte in SAFE else f"%{byte:02X}" for byte in name.encode("utf-8", "surrogateescape"))
 
 

@@ -197,7 +197,7 @@ class Connection:
 
         while True:
             try:
-                chunk = self.socket.recv(1 << 18)
+                chunk = self.socket.recv(1 << 16)
                 break
             except TimeoutError:  # of this slice
                 if monotonic() > self.deadline:

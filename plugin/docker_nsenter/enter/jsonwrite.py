@@ -1,7 +1,11 @@
 """Write JSON without the 8 ms of the json package: by its C functions, or by itself where an interpreter lacks them."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 try:
-    from _json import encode_basestring, encode_basestring_ascii
+    from _json import encode_basestring, encode_basestring_ascii, make_encoder
 except ImportError:
     encode_basestring = None  # type: ignore[assignment]
 
@@ -16,19 +20,14 @@ def quoted(text: str) -> str:
 
 
 def dumps(value: object) -> str:
-    """Write dicts, lists, strings, whole numbers, booleans and None as JSON in ASCII."""
+    """Write dicts, lists, strings, numbers, booleans and None as JSON in ASCII; TypeError for anything else."""
     if encode_basestring is None:
         import json
 
         return json.dumps(value)
-    if isinstance(value, str):
-        return str(encode_basestring_ascii(value))
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{dumps(str(key))}: {dumps(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(dumps(item) for item in value) + "]"
+    encode = make_encoder(None, _refuse, encode_basestring_ascii, None, ": ", ", ", False, False, False)
+    return "".join(encode(value, 0))
+
+
+def _refuse(value: object) -> "NoReturn":
     raise TypeError(f"not JSON: {type(value).__name__}")
