@@ -7,6 +7,7 @@ from .linux.namespaces import NAMES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from .plan import Plan
 
@@ -35,6 +36,12 @@ def _text(value: object) -> bool:
     except UnicodeEncodeError:  # half a character, which JSON can write and no system call can take
         return False
     return True
+
+
+def _words(value: "Any") -> bool:
+    """Accept a list of texts: together, for there are many."""
+    fit = isinstance(value, list) and len(value) <= MOST_WORDS and {*map(type, value)} <= {str}
+    return fit and (_text("".join(value)) or all(map(_text, value)))
 
 
 def _text_that(fits: "Callable[[str], bool]") -> "Check":
@@ -70,7 +77,6 @@ def _why(value: object) -> bool:
     return isinstance(value, list) and _words(value) and "" in value[:-1]
 
 
-_words = _list(_text)
 _path = _text_that(lambda path: path.startswith("/") and len(path) <= 4096)
 _paths = _list(_path, MOST_LAYERS)
 _mask, _count = _number(0, ALL), _number(0, MOST_WORDS)
@@ -123,10 +129,10 @@ FIELDS: "dict[str, Check]" = {
 
 def _first_wrong(value: "dict[str, object]", fields: "dict[str, Check]") -> "str | None":
     """Name the first field that is missing, unknown or unfit."""
-    for name in [*fields, *value]:
-        if name not in fields or name not in value or not fields[name](value[name]):
+    for name, fits in fields.items():
+        if name not in value or not fits(value[name]):
             return name
-    return None
+    return None if len(value) == len(fields) else next(name for name in value if name not in fields)
 
 
 def validate(value: object) -> "Plan":

@@ -60,11 +60,14 @@ def in_place() -> None:
     that is moved to memory first. The file must be small and its data must rest meanwhile: the dynamic loader
     by which the launcher starts Python, or a Python whose code is a shared library. OSError for any other.
     """
-    old = list(_mapped(posix.readlink("/proc/self/exe")))
-    if sum(end - begin for begin, end, _ in old) > LARGEST:
+    old = list(_mapped(posix.readlink(b"/proc/self/exe")))
+    whole = sum(end - begin for begin, end, _ in old)
+    if whole > LARGEST:
         raise OSError(16, posix.strerror(16), "mremap")  # EBUSY
+    new = syscalls.mmap(0, whole, PROT["r"] | PROT["w"], MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
     for begin, end, protection in old:
-        _move(begin, end - begin, protection)
+        _move(begin, end - begin, protection, new)
+        new += end - begin
     empty = _memory()
     fcntl(empty, F_ADD_SEALS, ALL_SEALS)
     readable = posix.open(f"/proc/self/fd/{empty}", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -78,19 +81,20 @@ def in_place() -> None:
         posix.close(readable)
 
 
-def _mapped(path: str) -> "Iterator[tuple[int, int, int]]":
+def _mapped(path: bytes) -> "Iterator[tuple[int, int, int]]":
     """Yield (begin, end, protection) of what is mapped of a file."""
     for line in read("/proc/self/maps").splitlines():
-        words = line.split(None, 5)
-        if words[5:] == [path.encode()]:
+        words = line.split(None, 5) if line.endswith(path) else []
+        if words[5:] == [path]:
             begin, end = (int(word, 16) for word in words[0].split(b"-"))
             yield begin, end, sum(PROT.get(letter, 0) for letter in words[1].decode())
 
 
-def _move(begin: int, size: int, protection: int) -> None:
+def _move(begin: int, size: int, protection: int, new: int) -> None:
     """Put a copy in the place of a mapping, in one system call: it may hold what is running.
 
-    It goes to anonymous memory, but code with SELinux, which denies to execute that (execmem), to a sealed memfd.
+    It goes to the anonymous memory at `new`, but code with SELinux, which denies to execute that (execmem), to a sealed
+    memfd.
     """
     if protection & PROT["x"] and lsm.active() == "selinux":
         code = bytearray(size)
@@ -101,7 +105,6 @@ def _move(begin: int, size: int, protection: int) -> None:
         new = syscalls.mmap(0, size, protection, MAP_PRIVATE | MAP_POPULATE, memory)
         posix.close(memory)
     else:
-        new = syscalls.mmap(0, size, PROT["r"] | PROT["w"], MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1)
         syscalls.memory_copy(new, begin, size)
         syscalls.mprotect(new, size, protection)
     syscalls.mremap(new, size, size, MREMAP_MAYMOVE_FIXED, begin)
@@ -178,8 +181,6 @@ def forget() -> tuple[int, int, int]:
     """
     place = words()
     syscalls.memory_wipe(place[0], place[2] - place[0])
-    for name, value in posix.environ.items():
-        syscalls.wipe(name)
-        syscalls.wipe(value)
+    syscalls.wipe((*posix.environ, *posix.environ.values()))
     posix.environ.clear()
     return place

@@ -20,7 +20,7 @@ from _ctypes import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MACHINE = posix.uname().machine
 ARM64 = MACHINE == "aarch64"
@@ -119,21 +119,20 @@ class _Function(CFuncPtr):
 
 
 _libc = dlopen(None, 0)  # type: ignore[arg-type]  # None: what this process has loaded already
-_syscall = _Function(dlsym(_libc, "syscall"))
+_syscall: "Callable[..., int]" = _Function(dlsym(_libc, "syscall"))
 _memcpy, _memset = _Function(dlsym(_libc, "memcpy")), _Function(dlsym(_libc, "memset"))
+REST = (0,) * 6  # of arguments that a call does not have
 
 
 def _call(name: str, x86: int, arm64: int, *arguments: "int | bytes | bytearray") -> int:
     """Make one system call; bytes become a C string, a bytearray is memory that the kernel may write."""
-    words, memory = [], []
-    for argument in arguments:
-        if isinstance(argument, int):
-            words.append(argument)
-        else:
+    words, memory = [*arguments, *REST[len(arguments) :]], []
+    for at, argument in enumerate(arguments):
+        if not isinstance(argument, int):
             memory.append(argument if isinstance(argument, bytearray) else bytearray(argument + b"\0"))
-            words.append(address(memory[-1]))
-    words += (0,) * (6 - len(words))
-    while (result := int(_syscall(arm64 if ARM64 else x86, *words))) == -1:
+            words[at] = address(memory[-1])
+    number = arm64 if ARM64 else x86
+    while (result := _syscall(number, *words)) == -1:
         errno = get_errno()
         if errno == 4:  # EINTR: the signal is noted, and the call goes on as Python's own do (PEP 475)
             continue
@@ -156,10 +155,12 @@ def memory_wipe(begin: int, size: int) -> None:
     _memset(begin, 0, size, 0, 0, 0, 0)
 
 
-def wipe(text: bytes) -> None:
-    """Zero the inside of a bytes object that nobody will look at again."""
-    if len(text) > 1:  # CPython shares the shorter ones, and lays out the text as the end of the object
-        memory_wipe(id(text) + bytes.__basicsize__ - 1, len(text))
+def wipe(texts: "Iterable[bytes]") -> None:
+    """Zero the inside of bytes objects that nobody will look at again."""
+    inside = bytes.__basicsize__ - 1  # CPython lays out the text as the end of the object, and shares the shorter ones
+    for text in texts:
+        if len(text) > 1:
+            _memset(id(text) + inside, 0, len(text), 0, 0, 0, 0)
 
 
 # fmt: off
