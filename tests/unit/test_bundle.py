@@ -114,6 +114,15 @@ def test_a_start_whose_source_changed_is_read_from_its_sources(copy: Path, name:
     assert python(copy, code).strip() == "SourceFileLoader 1"
 
 
+def test_a_launcher_of_before_starts_with_the_words_of_its_user(copy: Path) -> None:
+    """Who has pip replace the package keeps docker's plugin file, which took its own words off in another way."""
+    (file,) = (copy / "docker_nsenter/__pycache__").glob("start.*.bundle")
+    before = "import marshal, posix, sys; library = sys.argv.pop(1); file = posix.open(sys.argv.pop(1), 0); "
+    before += "begin, rows = marshal.loads(posix.read(file, 65536)); exec(begin); print(*sys.argv[1:])"
+    words = [sys.executable, "-I", "-S", "-B", "-c", before, str(copy), str(file), "nsenter", "web"]
+    assert subprocess.check_output(words, text=True) == "nsenter web\n"
+
+
 def test_a_start_that_is_looked_into_has_lines(copy: Path) -> None:
     code = "print(type(main.__loader__).__name__, main.main.__code__.co_linetable != b'')"
     assert python(copy, code, "-D").strip() == "SourceFileLoader True"
