@@ -13,6 +13,7 @@ from docker_nsenter.enter import document, many
 from docker_nsenter.enter.errors import EntryError
 from docker_nsenter.enter.jsonlite import loads
 from docker_nsenter.enter.session import collector
+from docker_nsenter.enter.session.frames import several
 from docker_nsenter.enter.start import SEVERAL
 from docker_nsenter.errors import CliError
 from hypothesis import given as given_by
@@ -92,7 +93,7 @@ def send(fd: int, data: bytes) -> None:
 @pytest.mark.parametrize("size", [1, 100, 70_000, 300_000])
 def test_each_part_of_a_document_is_found(through: str, size: int) -> None:
     parts = [b"head", b"shown", b"", os.urandom(size), b"last"]
-    text = document.write(parts)
+    text = several(parts)
     assert text.startswith(SEVERAL)
     source, sender = given(text), -1
     if through != "memfd":
@@ -116,7 +117,7 @@ def test_no_more_is_taken_than_was_said() -> None:
 @pytest.mark.parametrize("cut", [1, 4, 5, 9, 11])
 def test_a_document_that_is_cut_off_is_refused(cut: int) -> None:
     """Whoever plans may be killed while it writes."""
-    text = document.write([b"head", b"shown", b"plan"])[1:]
+    text = several([b"head", b"shown", b"plan"])[1:]
     with pytest.raises(EntryError, match="the plan for several containers is not whole"):
         document.Document(given(text[:-cut]))
 

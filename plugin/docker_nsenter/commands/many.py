@@ -5,7 +5,7 @@ import sys
 
 from ..cli.request import Request
 from ..engine import containers, endpoints, http, selection
-from ..enter import document
+from ..enter.session.frames import several
 from ..errors import CliError, report
 from ..packages import add_packages
 from ..planning import plan as planning
@@ -43,7 +43,7 @@ class Many:
             "colors": _shows(1) and not posix.environ.get(b"NO_COLOR"),
             "progress": _shows(2),
         }
-        return document.write([local.document(each) for each in (head, shown, *(each.plan for each in self.planned))])
+        return several([local.document(each) for each in (head, shown, *(each.plan for each in self.planned))])
 
 
 def at_once() -> int:

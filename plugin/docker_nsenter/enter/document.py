@@ -2,22 +2,16 @@
 
 A command's process begins as a copy of ours, and a container that may trace it (CAP_SYS_PTRACE) reads what we have
 read, also long ago: Python wipes nothing that it frees. So a document goes unread into a memfd, of which each process
-reads its own part. It is a letter, and the parts, each behind its length in four bytes: the head, what the collector
-has to know, a Plan for each entry.
+reads its own part. It is a letter, and the parts, each behind its length (session/frames.py): the head, what the
+collector has to know, a Plan for each entry.
 """
 
 import posix
 
 from .errors import EntryError
-from .start import SEVERAL
+from .session.frames import SIZE
 
 PIECE = 1 << 16
-SIZE = 4  # bytes of a length
-
-
-def write(parts: "list[bytes]") -> bytes:
-    """Write a document of these parts."""
-    return SEVERAL + b"".join(len(part).to_bytes(SIZE, "big") + part for part in parts)
 
 
 def spool(source: int, size: int = 1 << 62) -> int:

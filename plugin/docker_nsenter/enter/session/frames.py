@@ -7,13 +7,21 @@ From it: H (it runs, on which kernel, under a filter or not), 1 and 2 (output, e
 been read), Z (the command has stopped), X (its exit status), F (filters, made anew).
 """
 
+from ..start import SEVERAL
+
 LARGEST = 64 << 20
-HEAD = 5  # bytes before the payload
+SIZE = 4  # bytes of a length
+HEAD = 1 + SIZE  # bytes before the payload
 
 
 def frame(letter: bytes, payload: bytes = b"") -> bytes:
     """Write one frame."""
-    return letter + len(payload).to_bytes(4, "big") + payload
+    return letter + len(payload).to_bytes(SIZE, "big") + payload
+
+
+def several(parts: "list[bytes]") -> bytes:
+    """Write the document of several Plans (document.py): a letter, and each part behind its length."""
+    return SEVERAL + b"".join(len(part).to_bytes(SIZE, "big") + part for part in parts)
 
 
 class Frames:
