@@ -26,11 +26,9 @@ START = (
     *("docker_nsenter.enter.linux.procfs", "docker_nsenter.enter.membership"),
     *("docker_nsenter.enter.linux.capabilities", "docker_nsenter.routes"),
 )
-# How the launcher begins with their `rows` from `file`: ^C is no traceback from here on, unless it is ignored (1). An
-# older launcher, beside which the package has been replaced, has taken its two words itself
+# How the launcher begins with their `rows` from `file`. An older one, beside which the package has been replaced, has
+# taken its two words off itself
 BEGIN = """
-import _signal
-_signal.getsignal(2) == 1 or _signal.signal(2, lambda *_: posix._exit(130))
 if "library" not in globals():
     library = sys.argv[1]
     del sys.argv[1:3]

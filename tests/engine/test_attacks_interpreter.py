@@ -126,7 +126,7 @@ def test_the_attack_works_without_the_seal(
     """Our own entry, with sealing switched off in a copy of the package."""
     unsealed = plugin(
         ("enter/hardening/exeseal.py", '    return unwritable(f"/proc/{pid}/exe")', "    return True"),
-        ("enter/hardening/exeseal.py", '    old = list(_mapped(posix.readlink("/proc/self/exe")))', "    return"),
+        ("enter/hardening/exeseal.py", '    old = list(_mapped(posix.readlink(b"/proc/self/exe")))', "    return"),
         python=sacrifice(REAL),
         by="",
     )

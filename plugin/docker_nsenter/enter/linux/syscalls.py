@@ -158,9 +158,8 @@ def memory_wipe(begin: int, size: int) -> None:
 def wipe(texts: "Iterable[bytes]") -> None:
     """Zero the inside of bytes objects that nobody will look at again."""
     inside = bytes.__basicsize__ - 1  # CPython lays out the text as the end of the object, and shares the shorter ones
-    for text in texts:
-        if len(text) > 1:
-            _memset(id(text) + inside, 0, len(text), 0, 0, 0, 0)
+    for text in (each for each in texts if len(each) > 1):
+        _memset(id(text) + inside, 0, len(text), 0, 0, 0, 0)
 
 
 # fmt: off
