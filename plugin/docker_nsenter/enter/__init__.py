@@ -14,7 +14,7 @@ Who holds what power when, and which files are in memory then; tests/kernel/test
 | installer | all of root's | validate.py, steps.py, entry.py, target.py, membership.py, stdio.py, command.py, channel.py, processes.py, children.py, start.py, errors.py, jsonlite.py, config.py, linux/syscalls.py, linux/procfs.py, linux/namespaces.py, linux/cgroups.py, linux/capabilities.py, linux/capset.py, linux/seccomp.py, linux/lsm.py, linux/landlock.py, linux/limits.py, linux/scheduling.py, linux/mounts.py, linux/credentials.py, hardening/exeseal.py, hardening/readonly_host.py, hardening/guard.py, session/client.py, session/status.py |
 | supervisor, before | all of root's | as above, launch.py, verify.py, told.py, jsonwrite.py, linux/signals.py, hardening/powerless.py, hardening/secure_path.py, session/terminal.py, session/journal.py, session/pumps.py, session/supervisor.py, session/run.py |
 | supervisor, after | KILL | as above |
-| many: who starts the others | all of root's, after the last start KILL | as above, many.py |
+| many: who starts the others | all of root's, after the last start KILL | as above, many.py, document.py, session/frames.py |
 | many: the collector | nothing | as above, session/collector.py |
 | guardian, where a label changes | KILL | those of the supervisor, session/guardian.py |
 | command's process | what the Plan says | those of the installer, whose copy it is |
