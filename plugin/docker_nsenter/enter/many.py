@@ -45,8 +45,7 @@ def each(start: Start, docker: int) -> tuple[bytes, int]:
 
 def validate(head: object) -> "dict[str, Any]":
     """Return the head, or refuse one that is none."""
-    fit = isinstance(head, dict) and {name: type(value) for name, value in head.items()} == FIELDS
-    if not fit or not 0 < head["parallel"] <= MOST_AT_ONCE:  # type: ignore[index]
+    if not collector.fits(head, FIELDS) or not 0 < head["parallel"] <= MOST_AT_ONCE:  # type: ignore[index]
         raise EntryError("the plan for several containers does not fit them")
     return head  # type: ignore[return-value]
 

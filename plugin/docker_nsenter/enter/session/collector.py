@@ -34,10 +34,14 @@ PATIENCE = 1.0  # seconds that a reader has when the conductor has died
 CANCELLED = "cancelled"
 
 
+def fits(part: object, fields: "dict[str, type]") -> bool:
+    """Tell whether a part of the document has these fields, each of its type, and no other."""
+    return isinstance(part, dict) and {name: type(value) for name, value in part.items()} == fields
+
+
 def validate(shown: object, count: int) -> "dict[str, Any]":
     """Return what the document says of the output of `count` entries; EntryError for what does not fit them."""
-    fit = isinstance(shown, dict) and {name: type(value) for name, value in shown.items()} == FIELDS
-    if not fit or len(shown["names"]) != count:  # type: ignore[index]
+    if not fits(shown, FIELDS) or len(shown["names"]) != count:  # type: ignore[index]
         raise EntryError("the plan for several containers does not fit them")
     return shown  # type: ignore[return-value]
 
