@@ -18,7 +18,7 @@ from ...enter.linux import capabilities
 from ...enter.linux.procfs import read
 from ...errors import CliError, again, printable
 from ...planning import defaults
-from ..local import is_here
+from .. import local
 from ..plugin_socket import docker_socket
 from . import images
 from .reaper import DIGITS, PREFIX, Reaper
@@ -125,7 +125,7 @@ class Helper:
         self.plan["record"] = None  # it is here
         try:
             whom = f"{1 + len(self.more)} containers" if self.document else self.plan["target"]["name"]
-            text = self.document() if self.document else dumps(self.plan).encode("ascii")
+            text = self.document() if self.document else local.document(self.plan)
             status = client.run(self.plan, self._connected(), whom, text)
         finally:
             for each in () if self.more else told:  # of several only the helper knows how each ended
@@ -271,7 +271,7 @@ class Helper:
             mask = everything
         names = sorted({*capabilities.names(mask), *NEEDED})
         own = names  # of an engine elsewhere, or outside of the container that we are in, our own set says nothing
-        if http.is_local(self.endpoint) and is_here(self.planned.container):
+        if http.is_local(self.endpoint) and local.is_here(self.planned.container):
             own = capabilities.names(_own_bounding())
         elif mask == everything:
             yield ["ALL"]
